@@ -1,0 +1,42 @@
+"""Potsdam with 3 classes: RGBIR patches of 200 x 200, whole; trained on and scored on all."""
+
+from mmengine.dataset import DefaultSampler, default_collate
+
+from sgseg.datasets import DrawSampler, PackInputs, Potsdam3
+from sgseg.evaluation import HungarianMetric
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type=DrawSampler, shuffle=True),
+    collate_fn=dict(type=default_collate),
+    dataset=dict(
+        type=Potsdam3,
+        root="data/potsdam",
+        transforms=[
+            dict(type=PackInputs),
+        ],
+    ),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False, round_up=False),
+    collate_fn=dict(type=default_collate),
+    dataset=dict(
+        type=Potsdam3,
+        root="data/potsdam",
+        transforms=[
+            dict(type=PackInputs, with_labels=True),
+        ],
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type=HungarianMetric, num_clusters=3)
+test_evaluator = val_evaluator
+
+# Table 12.
+learning_rates = dict(backbone=5e-5, neck=5e-4, decode_head=5e-6)

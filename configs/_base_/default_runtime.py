@@ -1,0 +1,52 @@
+"""Hooks, logging and environment of every run."""
+
+from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
+from mmengine.runner import LogProcessor
+from mmengine.visualization import LocalVisBackend, Visualizer
+
+from sgseg.engine import (
+    EvaluatedCheckpointHook,
+    EvaluationRecordHook,
+    PeakMemoryHook,
+    PictureHook,
+    PlainCheckpointHook,
+)
+
+default_scope = "sgseg"
+
+default_hooks = dict(
+    timer=dict(type=IterTimerHook),
+    logger=dict(type=LoggerHook, interval=20),
+    param_scheduler=dict(type=ParamSchedulerHook),
+    checkpoint=dict(
+        type=EvaluatedCheckpointHook,
+        interval=1,
+        # Two at least: the old file goes before the new one is whole.
+        max_keep_ckpts=2,
+        save_best="accuracy",  # kept apart as best_*.pth: it is selected with labels
+        rule="greater",
+        backend_args=dict(backend="sgseg_atomic"),
+    ),
+    sampler_seed=dict(type=DistSamplerSeedHook),
+)
+custom_hooks = [
+    dict(type=PlainCheckpointHook),
+    dict(type=EvaluationRecordHook),
+    dict(type=PictureHook, count=6, interval=1),
+    dict(type=PeakMemoryHook),
+]
+
+visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
+log_processor = dict(type=LogProcessor, window_size=20, by_epoch=True)
+log_level = "INFO"
+
+randomness = dict(seed=0)
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+sync_bn = "torch"  # several GPUs: one batch, one set of statistics
+find_unused_parameters = True  # the head does not run while the superpixels pre-train
+load_from = None
+resume = False

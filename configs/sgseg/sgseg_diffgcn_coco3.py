@@ -1,0 +1,15 @@
+"""The paper on COCO-Stuff3, N = 100 (Table 1: 74.6 %)."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.coco3 import *  # noqa: F403
+    from .._base_.default_runtime import *  # noqa: F403
+    from .._base_.models.sgseg import *  # noqa: F403
+    from .._base_.schedules.pretrain_joint import *  # noqa: F403
+
+model.merge(  # noqa: F405
+    dict(backbone=dict(num_superpixels=100), decode_head=dict(num_classes=3))
+)
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))  # noqa: F405
+custom_hooks = [*custom_hooks, stage_hook]  # noqa: F405

@@ -1,0 +1,8 @@
+"""k = 5 neighbours (Table 6: 36.5 %)."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .sgseg_diffgcn_coco15 import *  # noqa: F403
+
+model.merge(dict(neck=dict(knn=5)))  # noqa: F405

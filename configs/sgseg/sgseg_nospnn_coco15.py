@@ -1,0 +1,20 @@
+"""The head alone on the image (Table 3: 31.1 %)."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .sgseg_diffgcn_coco15 import *  # noqa: F403
+
+model.backbone = None  # noqa: F405
+model.neck = None  # noqa: F405
+model.decode_head.in_channels = 3  # noqa: F405
+for name in (
+    "clustering",
+    "smoothness",
+    "superpixel_reconstruction",
+    "edge",
+    "total_variation",
+):
+    model.losses.pop(name)  # noqa: F405
+custom_hooks[-1].merge(dict(stages=[(0, "joint")]))  # noqa: F405
+train_cfg.merge(dict(max_epochs=10, val_begin=1))  # noqa: F405

@@ -1,0 +1,167 @@
+"""Training and evaluation from a config file, as ``tools/train.py`` and ``tools/test.py`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..engine.checkpoint import load_checkpoint
+from ..engine.record import json_safe
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+EVALUATORS = ("val_evaluator", "test_evaluator")
+
+
+def build_config(
+    path: str | Path,
+    data: str | Path | None = None,
+    num_classes: int | None = None,
+    label_map: str | None = None,
+    work_dir: str | Path | None = None,
+    seed: int | None = None,
+    amp: bool = False,
+    launcher: str = "none",
+    options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Load a config and set every place that depends on the arguments.
+
+    Args:
+        path: config file.
+        data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
+            recipe trains without evaluation.
+        num_classes: number of clusters; set in the head and in the evaluators.
+        label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
+        work_dir: where everything is written; default ``work_dirs/<config name>``.
+        seed: of weights, order of images, augmentations and raster orders.
+        amp: train under autocast, bfloat16 on a CPU.
+        launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
+        options: further ``a.b.c=value`` overrides, which win.
+
+    Raises:
+        FileNotFoundError: for a missing config or data root.
+        ValueError: for an argument that this config has no place for.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such config; see configs/sgseg/")
+    config = Config.fromfile(str(path))
+    config.launcher = launcher
+    if data is not None:
+        _set_data(config, Path(data))
+    if label_map is not None:
+        _set_label_map(config, label_map)
+    if num_classes is not None:
+        config.model.decode_head.num_classes = num_classes
+        for name in EVALUATORS:
+            if config.get(name):
+                config[name].num_clusters = num_classes
+    config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(path).stem}")
+    if seed is not None:
+        config.randomness = dict(config.get("randomness") or {}, seed=seed)
+    if amp:
+        config.optim_wrapper.type = "AmpOptimWrapper"
+        if not torch.cuda.is_available():
+            config.optim_wrapper.dtype = "bfloat16"
+    if options:
+        config.merge_from_dict(dict(options))
+    seed = (config.get("randomness") or {}).get("seed")
+    if seed is not None:
+        config.model.seed = seed
+    if not torch.cuda.is_available():
+        _adapt_to_cpu(config)
+    return config
+
+
+def _adapt_to_cpu(config: Config) -> None:
+    """mmengine supposes a GPU per process; on CPUs the same run needs gloo and no device ids."""
+    config.pop("sync_bn", None)  # torch synchronises statistics on GPUs only
+    if config.launcher != "none":
+        config.env_cfg.dist_cfg.backend = "gloo"
+        config.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel",
+            find_unused_parameters=config.get("find_unused_parameters", False),
+        )
+
+
+def _join_processes(config: Config) -> None:
+    """Open the process group that torchrun prepared, where mmengine would ask for a GPU."""
+    if config.launcher == "pytorch" and not torch.cuda.is_available():
+        torch.distributed.init_process_group("gloo")
+
+
+def train(config: Config, resume: bool = False) -> Runner:
+    """Train as the config says; returns the runner when done.
+
+    Args:
+        config: from :func:`build_config`.
+        resume: go on from the newest checkpoint in ``config.work_dir``, if there is one.
+    """
+    config.resume = resume
+    _join_processes(config)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner
+
+
+def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
+    """Score a checkpoint on the config's test set; writes ``eval.json``.
+
+    Returns:
+        The record as ``eval.json`` holds it.
+
+    Raises:
+        ValueError: for a config without a labelled test set, or a broken checkpoint.
+    """
+    if not config.get("test_evaluator"):
+        raise ValueError(
+            "This config has no test set with labels. Put label maps in labels/ beside images/ "
+            "and give the folder with --data"
+        )
+    load_checkpoint(checkpoint)
+    config.load_from = str(checkpoint)
+    config.resume = False
+    _join_processes(config)
+    runner = Runner.from_cfg(config)
+    runner.test()
+    return json_safe(runner.test_evaluator.metrics[0].record)
+
+
+def _set_data(config: Config, root: Path) -> None:
+    if not root.is_dir():
+        raise FileNotFoundError(f"--data {root}: no such folder")
+    folder_recipe = config.train_dataloader.dataset.get("root") is not None
+    if not folder_recipe:
+        raise ValueError(
+            "--data: this config makes its own images; use a config over a data set on disk, for "
+            "example configs/sgseg/sgseg_diffgcn_folder.py"
+        )
+    for name in LOADERS:
+        if config.get(name):
+            config[name].dataset.root = str(root)
+    labelled = config.val_dataloader and _name(config.val_dataloader.dataset) == "LabelledFolder"
+    if labelled and not (root / "labels").is_dir():
+        for name in (*LOADERS[1:], *EVALUATORS, "val_cfg", "test_cfg"):
+            config[name] = None
+        # Without an evaluation there is no score to keep the best checkpoint by.
+        config.default_hooks.checkpoint.pop("save_best", None)
+
+
+def _set_label_map(config: Config, label_map: str) -> None:
+    places = [
+        config[name].dataset
+        for name in LOADERS
+        if config.get(name) and _name(config[name].dataset) == "LabelledFolder"
+    ]
+    if not places:
+        raise ValueError("--label-map: this config reads no LabelledFolder")
+    for dataset in places:
+        dataset.label_map = label_map
+
+
+def _name(dataset: Mapping[str, Any]) -> str:
+    kind = dataset["type"]
+    return kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__

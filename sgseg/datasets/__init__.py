@@ -1,0 +1,29 @@
+"""Data sets, their transforms and samplers."""
+
+from .base import SegDataset
+from .coco_stuff import COCOStuff3, COCOStuff15
+from .files import BadFileError
+from .folder import ImageFolder, LabelledFolder
+from .potsdam import Potsdam, Potsdam3
+from .randomness import Draw
+from .sampler import DrawSampler
+from .texture_mosaic import TextureMosaic
+from .transforms import CropTo, PackInputs, Rescale, ResizeShortest
+
+__all__ = [
+    "BadFileError",
+    "COCOStuff15",
+    "COCOStuff3",
+    "CropTo",
+    "Draw",
+    "DrawSampler",
+    "ImageFolder",
+    "LabelledFolder",
+    "PackInputs",
+    "Potsdam",
+    "Potsdam3",
+    "Rescale",
+    "ResizeShortest",
+    "SegDataset",
+    "TextureMosaic",
+]

@@ -1,0 +1,229 @@
+"""Reading images and label maps, with errors that name the file and what was expected."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import tifffile
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".npy")
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
+_TIFF = (".tif", ".tiff")
+_JPEG_START = b"\xff\xd8\xff"
+_WITH_ALPHA = (".png", ".webp")
+_GREY_INVERTED, _GREY, _RGB, _PALETTE = range(4)  # TIFF's photometric interpretations
+_TIFF_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What tifffile raises on broken headers, beside the errors of struct and zlib."""
+_MOST_SQUEEZED = 2000
+"""Beyond what TIFF's compressions reach; a broken header must not cost all memory."""
+
+Array = npt.NDArray[Any]
+
+
+class BadFileError(ValueError):
+    """A file that is not what the data set needs; the message starts with its path."""
+
+    def __init__(self, path: str | Path, fault: str) -> None:
+        super().__init__(f"{path}: {fault}")
+        self.path = Path(path)
+
+
+def find_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """All image files below ``folder``, sorted by path; hidden files are left out.
+
+    Raises:
+        FileNotFoundError: if the folder is missing or holds no image.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    )
+    if not found:
+        raise FileNotFoundError(f"{folder}: no image in it; looked for {', '.join(suffixes)}")
+    return found
+
+
+def read_list(path: str | Path) -> list[str]:
+    """Names in a list file, one a line; empty lines and ``#`` comments are left out."""
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_image(path: str | Path, bands: int) -> Array:
+    """Read an image with its bands in file order (RGB, not BGR).
+
+    Grey files become three equal bands where three are wanted; the alpha of a PNG or WebP is
+    dropped. Nothing else is converted: a four-band TIFF is never cut to three in silence.
+
+    Args:
+        path: JPEG, PNG, TIFF, WebP, BMP (8 or 16 bit) or NPY.
+        bands: bands wanted.
+
+    Returns:
+        (H, W, bands) uint8, or float32 in [0, 1] for 16-bit and float files.
+
+    Raises:
+        BadFileError: unreadable, truncated, wrong bands or dtype, or not finite.
+    """
+    path = Path(path)
+    image = _decode(path)
+    image = image[:, :, None] if image.ndim == 2 else image
+    if image.ndim != 3 or 0 in image.shape:
+        raise BadFileError(path, f"expected an image of (H, W, bands), found {image.shape}")
+    found = image.shape[2]
+    if found == 4 and bands == 3 and path.suffix.lower() in _WITH_ALPHA:
+        image = image[:, :, :3]
+    elif found == 1 and bands == 3:
+        image = np.repeat(image, 3, 2)
+    elif found != bands:
+        raise BadFileError(
+            path, f"has {found} bands, expected {bands}: set bands={found} if all are meant"
+        )
+    return _scaled(path, image)
+
+
+def read_label(path: str | Path) -> Array:
+    """Read a label map: (H, W) of integers, palette files as indices, not colours.
+
+    Raises:
+        BadFileError: unreadable, or not a single band of whole numbers.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".npy":
+        label = _load_npy(path)
+    else:
+        from PIL import Image
+
+        try:
+            with Image.open(path) as file:
+                label = np.asarray(file)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadFileError(path, f"cannot be read as a label map: {error}") from error
+    if label.ndim != 2 or label.dtype.kind not in "iub":
+        raise BadFileError(
+            path,
+            f"expected one band of class numbers, found {label.dtype} of shape {label.shape}: "
+            "convert colours to class numbers first",
+        )
+    return label.astype(np.int64)
+
+
+def _decode(path: Path) -> Array:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return _load_npy(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+    if not data:
+        raise BadFileError(path, "the file is empty (zero bytes)")
+    if data.startswith(_JPEG_START) and not _jpeg_ends(data):
+        # OpenCV 4 fills the missing part with grey and says nothing that a program could hear.
+        raise BadFileError(path, "truncated: a JPEG without its end marker")
+    return _decode_tiff(path, data) if suffix in _TIFF else _decode_opencv(path, data)
+
+
+def _decode_opencv(path: Path, data: bytes) -> Array:
+    import cv2
+
+    # JPEG: turned upright by its EXIF tag. Others as they are, with all bands and bits.
+    flags = cv2.IMREAD_UNCHANGED
+    if data.startswith(_JPEG_START):
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise BadFileError(path, f"cannot be decoded: {error.err}") from error
+    if image is None:
+        raise BadFileError(path, "cannot be decoded: broken, truncated or not an image")
+    if image.ndim == 3 and image.shape[2] == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.ndim == 3 and image.shape[2] == 4:
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+    return image
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the end marker follows the image's own scan: an embedded preview has one too."""
+    place = 2
+    while 0 <= place < len(data) - 3 and data[place + 1] != 0xDA:  # 0xDA: the scan starts
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        step = 1 if data[place + 1] == 0xFF else 2 + length  # 0xFF 0xFF: a fill byte
+        place = data.find(b"\xff", place + step)
+    return place >= 0 and data.find(b"\xff\xd9", place) >= 0
+
+
+def _decode_tiff(path: Path, data: bytes) -> Array:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page, images = file.pages.first, len(file.series[0].pages)
+            end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+            if end > len(data):
+                raise ValueError(f"truncated, {len(data)} of {end} bytes")
+            if page.nbytes > _MOST_SQUEEZED * len(data):
+                raise ValueError(f"{page.shape} pixels in {len(data)} bytes, the header is broken")
+            if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
+                raise ValueError(f"holds {images} images ({page.axes}), expected one of all bands")
+            stored = page.photometric in (_GREY, _RGB)  # neither indices nor inverted
+            if stored and page.compression in tifffile.TIFF.DECOMPRESSORS:
+                image = page.asarray()
+                return np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
+    except (*_TIFF_ERRORS, struct.error, zlib.error) as error:
+        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+    if _opencv_keeps(page):
+        return _decode_opencv(path, data)
+    kind = f"{page.compression!s}, {page.photometric!s}, {page.samplesperpixel} bands"
+    raise BadFileError(path, f"TIFF of {kind}: `pip install imagecodecs` or convert the file")
+
+
+def _opencv_keeps(page: tifffile.TiffPage) -> bool:
+    """Whether OpenCV 5 gives all samples of a TIFF as stored.
+
+    Measured: it mistakes the bands of planar files and of grey files with several bands, and in
+    8 bit multiplies an alpha band into the others and garbles tiles, all in silence.
+    """
+    if page.planarconfig != 1 or page.samplesperpixel not in (1, 3, 4):
+        return False
+    if page.samplesperpixel == 1:
+        return page.photometric in (_GREY, _GREY_INVERTED, _PALETTE)
+    if page.photometric != _RGB:
+        return False
+    unassociated_alpha = 2 in page.extrasamples
+    return page.bitspersample == 16 or not (page.is_tiled or unassociated_alpha)
+
+
+def _load_npy(path: Path) -> Array:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadFileError(path, f"cannot be read as NPY: {error}") from error
+
+
+def _scaled(path: Path, image: Array) -> Array:
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    if image.dtype == np.uint16:
+        return image.astype(np.float32) / 65535.0
+    if image.dtype.kind != "f":
+        raise BadFileError(path, f"holds {image.dtype}; expected 8 or 16 bit, or float in [0, 1]")
+    if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+        raise BadFileError(
+            path, "float values must be finite and lie in [0, 1]: scale the file first"
+        )
+    return np.ascontiguousarray(image, dtype=np.float32)

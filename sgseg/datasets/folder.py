@@ -1,0 +1,254 @@
+"""Data sets that are a folder: images alone, or images with label maps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ops.matching import IGNORE
+from ..registry import DATASETS
+from .base import SegDataset, TransformConfig
+from .files import LABEL_SUFFIXES, BadFileError, find_images, read_image, read_label, read_list
+
+LabelMap = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int] | str
+LabelTable = npt.NDArray[np.uint8]
+
+
+def image_folder(root: str | Path) -> Path:
+    """``root/images`` if there is one, else ``root`` itself."""
+    root = Path(root)
+    return root / "images" if (root / "images").is_dir() else root
+
+
+def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
+    """Image files of a folder data set.
+
+    Args:
+        root: folder with ``images/``, or of images.
+        lists: list files below ``root``; each line names an image by path or stem below
+            ``images/``. Without lists all images are taken.
+
+    Raises:
+        FileNotFoundError: for a missing folder, list or listed image.
+    """
+    folder = image_folder(root)
+    found = find_images(folder)
+    first: dict[str, Path] = {}
+    for path in found:
+        twin = first.setdefault(item_name(path, Path(root)), path)
+        if twin is not path:
+            raise ValueError(f"{twin} and {path} share one name; labels could not be told apart")
+    if not lists:
+        return found
+    by_name = {item_name(path, Path(root)): path for path in found}
+    by_name |= {str(path.relative_to(folder)): path for path in found}
+    wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
+    for name, entry in wanted:
+        if entry not in by_name:
+            raise FileNotFoundError(f"{Path(root) / name} lists {entry!r}, not found in {folder}")
+    return [by_name[entry] for _, entry in wanted]
+
+
+def fingerprint(names: Sequence[str]) -> str:
+    """sha256 over the sorted names, one a line: equal for equal sets of items."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+@DATASETS.register_module()
+class ImageFolder(SegDataset):
+    """Any folder of images without labels.
+
+    Args:
+        root: folder with ``images/``, or of images; searched below as well.
+        bands: bands of every image, 1-4 or more.
+        lists: list files below ``root``, to take a part only.
+        transforms, seed: see :class:`SegDataset`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        bands: int = 3,
+        lists: Sequence[str] = (),
+        transforms: Sequence[TransformConfig] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(transforms=transforms, seed=seed)
+        self.root = Path(root)
+        self.bands = bands
+        self.lists = tuple(lists)
+        self.paths = list_images(root, lists)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def load(self, index: int) -> dict[str, Any]:
+        """Read image ``index``."""
+        path = self.paths[index]
+        return dict(img=read_image(path, self.bands), name=item_name(path, self.root))
+
+    def protocol(self) -> dict[str, Any]:
+        """Which images these are."""
+        names = [item_name(path, self.root) for path in self.paths]
+        return super().protocol() | dict(
+            root=self.root.name, split=list(self.lists) or "all", items_sha256=fingerprint(names)
+        )
+
+
+@DATASETS.register_module()
+class LabelledFolder(SegDataset):
+    """Images with label maps: ``images/``, ``labels/`` (same path and stem), ``classes.txt``.
+
+    A label map holds raw values; 255 is ignored. Without ``label_map`` raw value i is the i-th
+    line of ``classes.txt``.
+
+    Args:
+        root: the folder.
+        bands: bands of every image.
+        lists: list files below ``root``, to take a part only.
+        label_map: raw value or raw class name -> class (255 = ignored), as a dict or as
+            ``FILE.json#KEY`` below ``root`` with ``{"class_names": [...], "map": {...}}``.
+        classes: class names behind ``label_map``; a JSON table brings its own.
+        transforms, seed: see :class:`SegDataset`.
+
+    Raises:
+        FileNotFoundError: for missing files, a label among them.
+        ValueError: for an inconsistent class table.
+        BadFileError: when an item is read: label of another size, or out of range.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        bands: int = 3,
+        lists: Sequence[str] = (),
+        label_map: LabelMap | None = None,
+        classes: Sequence[str] | None = None,
+        transforms: Sequence[TransformConfig] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.root = Path(root)
+        names, self.table = label_table(self.root, label_map, classes)
+        super().__init__(classes=names, transforms=transforms, seed=seed)
+        self.bands = bands
+        self.lists = tuple(lists)
+        self.paths = list_images(root, lists)
+        self.labels = [self._label_of(path) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def load(self, index: int) -> dict[str, Any]:
+        """Read image and label map ``index``."""
+        path, label_path = self.paths[index], self.labels[index]
+        image = read_image(path, self.bands)
+        label = read_label(label_path)
+        if label.shape != image.shape[:2]:
+            raise BadFileError(
+                label_path,
+                f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
+                f"{image.shape[1]} x {image.shape[0]} ({path})",
+            )
+        return dict(
+            img=image,
+            gt_seg_map=self._to_classes(label, label_path),
+            name=item_name(path, self.root),
+        )
+
+    def protocol(self) -> dict[str, Any]:
+        """Which images and labels these are."""
+        names = [item_name(path, self.root) for path in self.paths]
+        return super().protocol() | dict(
+            root=self.root.name,
+            split=list(self.lists) or "all",
+            items_sha256=fingerprint(names),
+            classes=list(self.classes),
+            label_table_sha256=hashlib.sha256(self.table.astype("<i8").tobytes()).hexdigest(),
+        )
+
+    def _label_of(self, path: Path) -> Path:
+        relative = path.relative_to(image_folder(self.root))
+        stem = self.root / "labels" / relative
+        for suffix in LABEL_SUFFIXES:
+            if stem.with_suffix(suffix).is_file():
+                return stem.with_suffix(suffix)
+        raise FileNotFoundError(
+            f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
+            "ImageFolder for images without labels"
+        )
+
+    def _to_classes(self, label: npt.NDArray[np.int64], path: Path) -> LabelTable:
+        known = (0 <= label) & (label < 256)
+        mapped = self.table[np.where(known, label, 0)]
+        bad = ~known | (mapped == _UNKNOWN)
+        if bad.any():
+            raise BadFileError(
+                path,
+                f"label values {np.unique(label[bad])[:8].tolist()} out of range; known are "
+                f"{np.flatnonzero(self.table != _UNKNOWN).tolist()} ({IGNORE} is ignored)",
+            )
+        return mapped.astype(np.uint8)
+
+
+_UNKNOWN = 256
+"""Table entry of a raw value that no class table names."""
+
+
+def item_name(path: Path, root: Path) -> str:
+    """An item's name: its path below the image folder, without suffix."""
+    return path.relative_to(image_folder(root)).with_suffix("").as_posix()
+
+
+def label_table(
+    root: Path, label_map: LabelMap | None, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """Class names and the table raw value -> class: (256,) with 255 ignored, 256 unknown."""
+    raw_names = read_list(root / "classes.txt") if (root / "classes.txt").is_file() else []
+    if isinstance(label_map, str):
+        label_map, classes = _read_label_map(root, label_map, classes)
+    names = tuple(classes or raw_names)
+    if not 1 <= len(names) <= IGNORE:
+        raise ValueError(
+            f"{root}: {len(names)} class names, expected 1..{IGNORE}; write classes.txt (one a "
+            "line) or give `classes`"
+        )
+    table = np.full(256, _UNKNOWN, np.int64)
+    if label_map is None:
+        table[: len(names)] = np.arange(len(names))
+    for raw, value in (label_map or {}).items():
+        position = raw_names.index(raw) if raw in raw_names else _as_raw(raw, root)
+        if not (0 <= value < len(names) or value == IGNORE):
+            raise ValueError(f"label_map sends {raw!r} to {value}, expected 0..{len(names) - 1}")
+        table[position] = value
+    table[IGNORE] = IGNORE
+    return names, table
+
+
+def _as_raw(raw: str | int, root: Path) -> int:
+    if not str(raw).isdigit() or not 0 <= int(raw) < 256:
+        raise ValueError(f"label_map names {raw!r}, which {root / 'classes.txt'} does not")
+    return int(raw)
+
+
+def _read_label_map(
+    root: Path, reference: str, classes: Sequence[str] | None
+) -> tuple[Mapping[str | int, int], Sequence[str] | None]:
+    name, _, key = reference.partition("#")
+    path = root / name if (root / name).is_file() else Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(f"label_map {reference!r}: no file {root / name}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"label_map {reference!r}: {path} is not JSON: {error}") from error
+    entry = content.get(key) if key else content
+    if not isinstance(entry, dict) or "map" not in entry:
+        keys = [k for k, v in content.items() if isinstance(v, dict)]
+        raise ValueError(f"label_map {reference!r}: no table there; {path} has {keys}")
+    return entry["map"], classes or entry.get("class_names")

@@ -1,0 +1,23 @@
+"""A sampler that tells the data set the epoch, so that randomness needs no hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmengine.dataset import DefaultSampler
+
+from ..registry import DATA_SAMPLERS
+from .randomness import Draw
+
+
+@DATA_SAMPLERS.register_module()
+class DrawSampler(DefaultSampler):
+    """mmengine's distributed sampler, yielding :class:`Draw` (index, epoch) instead of an index.
+
+    Workers are copies made once; the epoch has to travel with the index, or every epoch would
+    repeat the augmentations of the first.
+    """
+
+    def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
+        for index in super().__iter__():
+            yield Draw(index, self.epoch)

@@ -1,0 +1,20 @@
+"""Hooks and optimiser construction around mmengine's Runner."""
+
+from .atomic import AtomicLocalBackend
+from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
+from .monitor import PeakMemoryHook
+from .optim import ModuleLRConstructor
+from .record import EvaluationRecordHook
+from .stage import TrainingStageHook
+from .visual import PictureHook
+
+__all__ = [
+    "AtomicLocalBackend",
+    "EvaluatedCheckpointHook",
+    "EvaluationRecordHook",
+    "ModuleLRConstructor",
+    "PeakMemoryHook",
+    "PictureHook",
+    "PlainCheckpointHook",
+    "TrainingStageHook",
+]

@@ -1,0 +1,54 @@
+"""Which part of the model trains in which epoch (Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ..registry import HOOKS
+
+
+@HOOKS.register_module()
+class TrainingStageHook(Hook):
+    """Set ``model.stage`` from the epoch alone, so that a resumed run needs no memory of it.
+
+    Table 2 of the paper: ``[(0, 'superpixel'), (10, 'segmentation')]`` is disjoint,
+    ``[(0, 'joint')]`` end-to-end, ``[(0, 'superpixel'), (10, 'joint')]`` pre-training and then
+    end-to-end.
+
+    Args:
+        stages: (first epoch, stage) pairs, the first from epoch 0, epochs ascending.
+
+    Raises:
+        ValueError: for a list that does not start at 0 or does not ascend.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, stages: Sequence[tuple[int, str]] = ((0, "joint"),)) -> None:
+        starts = [int(start) for start, _ in stages]
+        if not starts or starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:])):  # noqa: B905
+            raise ValueError(
+                f"TrainingStageHook: stages = {list(stages)}; first epochs must start at 0 and "
+                "ascend, for example [(0, 'superpixel'), (10, 'joint')]"
+            )
+        self.stages = [(int(start), stage) for start, stage in stages]
+
+    def stage_at(self, epoch: int) -> str:
+        """The stage of an epoch, counted from 0."""
+        return [stage for start, stage in self.stages if start <= epoch][-1]
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Enter the stage of this epoch."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        stage = self.stage_at(runner.epoch)
+        if model.stage == stage and runner.iter > 0:
+            return
+        runner.logger.info(f"Epoch {runner.epoch + 1}: training stage '{stage}'")
+        model.stage = stage
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # the next stage's activations have other sizes

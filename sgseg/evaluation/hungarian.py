@@ -1,0 +1,155 @@
+"""HungarianMetric: accuracy of unnamed clusters after the best one-to-one matching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_reduce
+from mmengine.evaluator import BaseMetric
+
+from ..ops.matching import IGNORE, IntArray, Scores, confusion, hungarian, majority, scores
+from ..registry import METRICS
+
+MATCHING_RULE = "one-to-one (Hungarian) over all scored pixels of the whole set"
+
+
+@METRICS.register_module()
+class HungarianMetric(BaseMetric):
+    """Score a whole data set from one clusters x classes matrix.
+
+    The matrix is all that is kept, however many images there are; it is summed over ranks, and
+    the number of images seen must equal the size of the data set, so that padded samples cannot
+    count twice. Source: section 4.1 of the paper, protocol of IIC.
+
+    Args:
+        num_clusters: K of the model; may exceed the number of classes.
+        num_classes: number of classes; default: the data set's class names.
+
+    Attributes:
+        record: the full result of the last evaluation, as ``eval.json`` holds it.
+
+    Raises:
+        ValueError: for images without labels, or a data set without class names.
+        RuntimeError: if images were lost or counted twice.
+    """
+
+    default_prefix = None
+
+    def __init__(self, num_clusters: int, num_classes: int | None = None) -> None:
+        # No prefix, and no files: the base class would collect through a folder in the
+        # working directory.
+        super().__init__(collect_device="cpu", prefix=None)
+        self.num_clusters = num_clusters
+        self.num_classes = num_classes
+        self.record: dict[str, Any] = {}
+        self._counts: IntArray | None = None
+        self._seen = 0
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Count the pixels of a batch.
+
+        Args:
+            data_batch: not looked at.
+            data_samples: records with ``pred`` (H, W) and ``gt`` (H, W).
+        """
+        classes = self._class_count()
+        for sample in data_samples:
+            if sample["gt"] is None:
+                raise ValueError(
+                    "HungarianMetric: image without labels; evaluate on a labelled data set, and "
+                    "set PackInputs(with_labels=True) in its pipeline"
+                )
+            counted = confusion(
+                _numpy(sample["pred"]), _numpy(sample["gt"]), self.num_clusters, classes
+            )
+            self._counts = counted if self._counts is None else self._counts + counted
+        self._seen += len(data_samples)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Sum over ranks, match, score, and start anew.
+
+        Args:
+            size: number of images in the data set.
+
+        Returns:
+            Percentages ``accuracy``, ``miou``, ``mean_class_accuracy``, ``many_to_one``, and
+            ``usage_entropy`` of the clusters as a share of its bound (0 = collapsed, 1 = even).
+        """
+        counts = self._counts
+        if counts is None:  # this rank had no image
+            counts = np.zeros((self.num_clusters, self._class_count()), np.int64)
+        total, seen = torch.from_numpy(counts.copy()), torch.tensor([self._seen])
+        all_reduce(total)
+        all_reduce(seen)
+        self._counts, self._seen = None, 0
+        if int(seen) != size:
+            raise RuntimeError(
+                f"HungarianMetric: {int(seen)} images were evaluated, the data set has {size}. "
+                "Use a sampler with round_up=False and shuffle=False for evaluation"
+            )
+        return self.compute_metrics(total.numpy(), size)
+
+    def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
+        """Match and score the summed matrix ``results``; fills ``record``."""
+        mapping = hungarian(results)
+        matched, loose = scores(results, mapping), scores(results, majority(results))
+        found = dict(
+            accuracy=_percent(matched.accuracy),
+            miou=_percent(matched.miou),
+            mean_class_accuracy=_percent(float(np.nanmean(matched.class_accuracy)))
+            if results.sum()
+            else float("nan"),
+            many_to_one=_percent(loose.accuracy),
+            usage_entropy=_usage_entropy(results),
+        )
+        self.record = found | dict(
+            per_class=self._per_class(results, matched),
+            mapping=mapping.tolist(),
+            confusion=results.tolist(),
+            pixels=int(results.sum()),
+            images=size,
+            protocol=self._protocol(),
+        )
+        return found
+
+    def _class_count(self) -> int:
+        count = self.num_classes or len((self.dataset_meta or {}).get("classes", ()))
+        if not count:
+            raise ValueError(
+                "HungarianMetric: the data set names no classes; give num_classes or a labelled "
+                "data set"
+            )
+        return count
+
+    def _per_class(self, counts: IntArray, matched: Scores) -> list[dict[str, Any]]:
+        names = list((self.dataset_meta or {}).get("classes", ()))
+        names += [str(number) for number in range(len(names), counts.shape[1])]
+        return [
+            dict(name=name, accuracy=_percent(accuracy), iou=_percent(iou), pixels=int(pixels))
+            for name, accuracy, iou, pixels in zip(
+                names, matched.class_accuracy, matched.class_iou, counts.sum(0), strict=True
+            )
+        ]
+
+    def _protocol(self) -> dict[str, Any]:
+        described = dict((self.dataset_meta or {}).get("protocol", {}))
+        return described | dict(clusters=self.num_clusters, ignore=IGNORE, matching=MATCHING_RULE)
+
+
+def _numpy(labels: Any) -> np.ndarray:
+    return labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+
+
+def _percent(fraction: float) -> float:
+    """In percent with four decimals; nan where nothing was scored."""
+    return round(100 * float(fraction), 4)
+
+
+def _usage_entropy(counts: IntArray) -> float:
+    share = counts.sum(1) / max(counts.sum(), 1)
+    share = share[share > 0]
+    entropy = abs(float((share * np.log(share)).sum()))  # abs: a collapsed model has 0, not -0
+    return round(entropy / float(np.log(max(counts.shape[0], 2))), 4)

@@ -1,0 +1,96 @@
+"""SPNN, the superpixel network of Table 7."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ...ops.precision import softmax
+from ...ops.superpixel import coordinates
+from ...registry import MODELS
+from ...structures import Superpixels
+from ..layers import DilatedDepthwise, xavier_
+
+
+def _conv(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+@MODELS.register_module()
+class SPNN(nn.Module):
+    r"""Soft superpixels of an image, learned without labels (Eq 4, Table 7).
+
+    .. math:: P = \mathrm{SoftMax}_N(\mathrm{SPNN}(I))
+
+    Shapes: image (B, C, H, W) -> ``Superpixels(assignment (B, N, H, W),
+    feature (B, 8 * base_channels, H, W), reconstruction (B, C, H, W))``.
+
+    Args:
+        in_channels: bands C of the image.
+        num_superpixels: N, at least 2; how many stay alive is learned.
+        base_channels: width of the first layer; 64 in the paper.
+        with_coords: also feed the pixel coordinates, as RIM does and Table 7 does not. Without
+            them superpixels are appearance classes spread over the image, not regions.
+        logit_norm: instance normalisation of the N logits, as in RIM; not in Table 7.
+        temperature: divides the logits; below one sharpens P.
+
+    Raises:
+        ValueError: for an image with another number of bands, or a parameter out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        num_superpixels: int = 200,
+        base_channels: int = 64,
+        with_coords: bool = False,
+        logit_norm: bool = False,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if num_superpixels < 2 or base_channels < 1 or in_channels < 1 or temperature <= 0:
+            raise ValueError(
+                f"SPNN: num_superpixels = {num_superpixels} must be >= 2, base_channels = "
+                f"{base_channels} and in_channels = {in_channels} >= 1, temperature = "
+                f"{temperature} > 0"
+            )
+        self.in_channels = in_channels
+        self.num_superpixels = num_superpixels
+        self.with_coords = with_coords
+        self.logit_norm = logit_norm
+        self.temperature = temperature
+        c = base_channels
+        self.trunk = nn.Sequential(
+            _conv(in_channels + 2 * with_coords, c, 5),
+            _conv(c, 2 * c, 3),
+            _conv(2 * c, 4 * c, 3),
+            _conv(4 * c, 8 * c, 3),
+            DilatedDepthwise(8 * c, (1, 2, 4)),
+            _conv(24 * c, 8 * c, 3),
+        )
+        self.classifier = nn.Conv2d(8 * c, num_superpixels + in_channels, 1)
+        xavier_(self)
+
+    def forward(self, image: Tensor) -> Superpixels:
+        """Soft assignment, penultimate features and reconstruction of ``image``."""
+        if image.dim() != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f"SPNN: expected images (B, {self.in_channels}, H, W), got {tuple(image.shape)}: "
+                "set in_channels to the number of bands"
+            )
+        x = image
+        if self.with_coords:
+            xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
+            x = torch.cat([image, xy.expand(len(image), -1, -1, -1)], 1)  # (B, C+2, H, W)
+        feature = self.trunk(x)  # (B, 8c, H, W)
+        logits, reconstruction = self.classifier(feature).split(
+            [self.num_superpixels, self.in_channels], 1
+        )
+        if self.logit_norm:
+            deviation, mean = torch.std_mean(logits, (2, 3), keepdim=True, correction=0)
+            logits = (logits - mean) / deviation.clamp_min(1e-5)
+        return Superpixels(softmax(logits / self.temperature), feature, reconstruction)

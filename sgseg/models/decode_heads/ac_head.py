@@ -1,0 +1,124 @@
+"""ACHead, the segmentation network of Tables 9 and 10."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...ops.precision import softmax
+from ...registry import MODELS
+from ...structures import View
+from ..layers import RasterConv2d, xavier_
+
+
+def _pointwise(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class RasterBlock(nn.Module):
+    """Residual block whose first convolution is a raster convolution (Table 9).
+
+    Shapes: input (B, C_in, H, W), output (B, C_out, H, W), C_out >= C_in; the shortcut is padded
+    with zero channels.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, shift: bool, include_centre: bool
+    ) -> None:
+        super().__init__()
+        self.widening = out_channels - in_channels
+        self.raster = RasterConv2d(in_channels, out_channels, shift, include_centre)
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.mix = _pointwise(out_channels)
+        self.refine = nn.ModuleList(
+            nn.Sequential(_pointwise(out_channels), nn.Conv2d(out_channels, out_channels, 1))
+            for _ in range(2)
+        )
+
+    def forward(self, x: Tensor, order: int) -> Tensor:
+        """One block in raster ``order``."""
+        y = self.mix(F.relu(self.norm(self.raster(x, order))))  # (B, C_out, H, W)
+        y = y + F.pad(x, (0, 0, 0, 0, 0, self.widening))
+        for refine in self.refine:
+            y = y + refine(y)
+        return y
+
+
+@MODELS.register_module()
+class ACHead(nn.Module):
+    r"""Class probabilities and an image reconstruction, read in one raster order (Eq 7, Table 10).
+
+    .. math:: \hat M_r = \mathrm{SoftMax}(\mathrm{CNN}_r(I \oplus \tilde M))
+
+    Shapes: input (B, in_channels, H, W), H and W >= 2, odd sizes allowed ->
+    ``View(probability (B, K, H, W), reconstruction (B, image_channels, H, W))``.
+
+    Args:
+        in_channels: bands plus node channels (67 for RGB in the paper).
+        num_classes: K.
+        image_channels: bands of the reconstruction.
+        base_channels: width of the stem; 64 in the paper.
+        multipliers: width of each residual block in units of ``base_channels``; (2, 2, 4, 8) is
+            Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name.
+        shift, include_centre: window of the raster convolutions, see :class:`RasterConv2d`.
+
+    Raises:
+        ValueError: for shrinking widths or an input of another width or under 2 x 2 pixels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        image_channels: int = 3,
+        base_channels: int = 64,
+        multipliers: Sequence[int] = (2, 2, 4, 8),
+        shift: bool = True,
+        include_centre: bool = True,
+    ) -> None:
+        super().__init__()
+        widths = [base_channels * m for m in (1, *multipliers)]
+        if num_classes < 2 or widths != sorted(widths):
+            raise ValueError(
+                f"ACHead: num_classes = {num_classes} must be >= 2 and multipliers = "
+                f"{tuple(multipliers)} must not shrink"
+            )
+        self.in_channels = in_channels
+        self.num_classes = num_classes
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(base_channels),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        )
+        self.blocks = nn.ModuleList(
+            RasterBlock(narrow, wide, shift, include_centre)
+            for narrow, wide in zip(widths, widths[1:], strict=False)
+        )
+        outputs = num_classes + image_channels
+        self.classifier = nn.Sequential(
+            nn.Conv2d(widths[-1], outputs, 1), nn.Conv2d(outputs, outputs, 1)
+        )
+        self.to_image = nn.Conv2d(outputs, image_channels, 3, padding=1)
+        xavier_(self)
+
+    def forward(self, x: Tensor, order: int = 0) -> View:
+        """Read ``x`` in raster ``order`` 1..8; order 0, without mask, is for inference."""
+        if x.shape[1] != self.in_channels or min(x.shape[2:]) < 2:
+            raise ValueError(
+                f"ACHead: expected (B, {self.in_channels}, H, W) with H, W >= 2, got "
+                f"{tuple(x.shape)}: set in_channels to bands + node channels"
+            )
+        y = self.stem(x)  # (B, base, H/2, W/2)
+        for block in self.blocks:
+            y = block(y, order)
+        logits = self.classifier(y)  # (B, K+C, H/2, W/2)
+        logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
+        probability = softmax(logits[:, : self.num_classes])
+        return View(probability, self.to_image(logits))

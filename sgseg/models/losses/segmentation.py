@@ -1,0 +1,73 @@
+"""The two losses of the decode head (Eq 18-21)."""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from ...ops.information import information_of_joint, joint_counts
+from ...ops.precision import full_precision
+from ...registry import MODELS
+from ...structures import SegState, View
+from .base import SegLoss
+
+
+def _views(state: SegState, loss: SegLoss) -> tuple[View, View]:
+    if state.views is None:
+        raise ValueError(f"{type(loss).__name__} needs the head's two readings of the image")
+    return state.views
+
+
+@MODELS.register_module()
+class MutualInformationLoss(SegLoss):
+    """Negative mutual information of the two readings (Eq 18-19), in nats.
+
+    Over several ranks the joint is summed before the logarithm, so the loss and its gradient are
+    those of the whole batch.
+
+    Args:
+        weight: factor in the total; 1 in Eq 21.
+        half_window: T, largest displacement in pixels between the compared positions; 0 is
+            Eq 19 as written, IIC uses 10.
+        balance: weight of the marginal entropies; above one favours equally used classes.
+    """
+
+    def __init__(self, weight: float = 1.0, half_window: int = 0, balance: float = 1.0) -> None:
+        super().__init__(weight)
+        self.half_window = half_window
+        self.balance = balance
+
+    def term(self, state: SegState) -> Tensor:
+        """Minus Eq 19."""
+        first, second = _views(state, self)
+        joint = joint_counts(first.probability, second.probability, self.half_window)
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            # The autograd-aware reduction: dist.all_reduce would halve the gradient on two ranks.
+            joint = all_reduce(joint)
+        return -information_of_joint(joint, self.balance)
+
+
+@full_precision
+def _reconstruction(first: Tensor, seen: Tensor, second: Tensor, seen_too: Tensor) -> Tensor:
+    return (first - seen).square().mean() + (second - seen_too).square().mean()
+
+
+@MODELS.register_module()
+class ImageReconstructionLoss(SegLoss):
+    """Both readings rebuild the image they saw (Eq 20).
+
+    Mean over pixels and bands: the bare sum of Eq 20 would outweigh the mutual information by
+    four orders of magnitude.
+
+    Args:
+        weight: 1 in Eq 21.
+    """
+
+    def term(self, state: SegState) -> Tensor:
+        """Eq 20 as a mean, summed over the two readings."""
+        first, second = _views(state, self)
+        if state.view_images is None:
+            raise ValueError("ImageReconstructionLoss needs the images that the readings saw")
+        seen = state.view_images
+        return _reconstruction(first.reconstruction, seen[0], second.reconstruction, seen[1])

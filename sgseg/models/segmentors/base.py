@@ -1,0 +1,75 @@
+"""The contract between mmengine's Runner and a model that learns without labels."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ...structures import SegState
+
+Mode = Literal["loss", "predict", "tensor"]
+
+
+class Prediction(TypedDict):
+    """One image's result; ``gt`` is None where there are no labels."""
+
+    pred: Tensor
+    """Cluster of each pixel: (H, W) int64."""
+    gt: Tensor | None
+    index: int
+    """The image's place in its data set, -1 if unknown."""
+
+
+class UnsupervisedSegmentor(BaseModel):
+    """Dispatch of a batch. Labels are handed to ``predict``'s records and nowhere else."""
+
+    def forward(
+        self,
+        inputs: Tensor,
+        gt: Tensor | None = None,
+        index: Tensor | None = None,
+        mode: Mode = "tensor",
+    ) -> Any:
+        """Run one mode.
+
+        Args:
+            inputs: images as the preprocessor gives them, (B, C, H, W).
+            gt: labels, (B, H, W); only copied into the records of ``predict``.
+            index: (B,) places in the data set.
+            mode: ``loss`` -> named scalars, ``predict`` -> list of :class:`Prediction`,
+                ``tensor`` -> :class:`SegState` with the prediction.
+        """
+        if mode == "loss":
+            return self.loss(inputs)
+        if mode == "tensor":
+            return self.infer(inputs)
+        if mode != "predict":
+            raise ValueError(f"mode = {mode!r}; choose loss, predict or tensor")
+        return self.predict(inputs, gt, index)
+
+    def loss(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Named scalars of one training step; keys with ``loss`` in them are summed."""
+        raise NotImplementedError
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """Everything known of the images, ``probability`` included."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: Tensor, gt: Tensor | None = None, index: Tensor | None = None
+    ) -> list[Prediction]:
+        """Most probable cluster of every pixel, one record an image."""
+        probability = self.infer(inputs).probability
+        if probability is None:
+            raise RuntimeError(f"{type(self).__name__}.infer gave no probability")
+        clusters = probability.argmax(1)  # (B, H, W)
+        places = [-1] * len(clusters) if index is None else index.tolist()
+        truths = [None] * len(clusters) if gt is None else gt
+        return [
+            Prediction(pred=pred, gt=truth, index=place)
+            for pred, truth, place in zip(clusters, truths, places, strict=True)
+        ]

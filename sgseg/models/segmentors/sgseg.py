@@ -1,0 +1,172 @@
+"""SGSeg: superpixels, their graph, and two raster readings that must agree (Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ...ops.superpixel import coordinates, pool, project
+from ...registry import MODELS
+from ...structures import SegState, Superpixels
+from .base import UnsupervisedSegmentor
+from .diagnostics import diagnose
+from .draws import StepDraws
+
+Stage = Literal["superpixel", "segmentation", "joint"]
+Config = Mapping[str, Any]
+
+
+@MODELS.register_module()
+class SGSeg(UnsupervisedSegmentor):
+    r"""The whole model of the paper; every departure from it is a key.
+
+    A part left out is simply not there: ``backbone=None`` lets the head see the image alone
+    (Table 3, row 1), ``neck=None`` lets the pooled nodes through as they are (row 2).
+
+    Shapes: inputs (B, C, H, W) of any size that the head can halve once.
+
+    Args:
+        backbone: superpixel network; its ``Superpixels`` record feeds the graph.
+        neck: graph network on the nodes.
+        decode_head: raster-order head.
+        losses: name -> config; a term is logged as ``loss_<name>``, and is weighted by itself.
+        data_preprocessor: see :class:`ImagePreprocessor`.
+        views: None (the paper: both readings see the same image and the same superpixels) or
+            :class:`PhotometricViews` (each reading has its own light, superpixels and graph).
+        fusion: how node features join the image; default plain concatenation (Eq 7).
+        predict_orders: raster orders averaged at inference; (0,) is the paper's unmasked pass,
+            (1, ..., 8) reads as in training, at eight times the head's cost.
+        detach_superpixels: keep the segmentation losses from reaching the backbone.
+        seed: of the raster orders and views; equal on all ranks.
+
+    Attributes:
+        stage: ``superpixel`` (backbone alone), ``segmentation`` (backbone frozen, its
+            normalisation too) or ``joint``; set from the epoch by ``TrainingStageHook``.
+    """
+
+    def __init__(
+        self,
+        decode_head: Config,
+        backbone: Config | None = None,
+        neck: Config | None = None,
+        losses: Mapping[str, Config] | None = None,
+        data_preprocessor: Config | None = None,
+        views: Config | None = None,
+        fusion: Config | None = None,
+        predict_orders: Sequence[int] = (0,),
+        detach_superpixels: bool = False,
+        superpixels_in: str = "both",
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        preprocessor = dict(data_preprocessor or dict(type="ImagePreprocessor"))
+        super().__init__(MODELS.build(preprocessor), init_cfg)
+        if neck is not None and backbone is None:
+            raise ValueError("SGSeg: a neck refines superpixels, so it needs a backbone")
+        if not predict_orders:
+            raise ValueError("SGSeg: predict_orders is empty; (0,) is the paper's choice")
+        self.backbone = None if backbone is None else MODELS.build(backbone)
+        self.neck = None if neck is None else MODELS.build(neck)
+        self.decode_head = MODELS.build(decode_head)
+        self.losses = nn.ModuleDict({n: MODELS.build(c) for n, c in (losses or {}).items()})
+        self.views = None if views is None else MODELS.build(views)
+        self.fusion = MODELS.build(fusion or dict(type="ConcatFusion"))
+        self.predict_orders = tuple(predict_orders)
+        self.detach_superpixels = detach_superpixels
+        self.superpixels_in = superpixels_in
+        self.draws = StepDraws(seed)
+        self._stage: Stage = "joint"
+
+    @property
+    def stage(self) -> Stage:
+        """The part of the model that trains now."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        if stage not in get_args(Stage):
+            raise ValueError(f"SGSeg: stage = {stage!r}; choose one of {get_args(Stage)}")
+        if stage == "superpixel" and self.backbone is None:
+            raise ValueError("SGSeg: stage 'superpixel' trains the backbone, but there is none")
+        self._stage = stage
+
+    def loss(self, inputs: Tensor) -> dict[str, Tensor]:
+        """One training step: the terms of the current stage, and diagnostics beside them."""
+        if self.stage == "segmentation" and self.backbone is not None:
+            self.backbone.eval()  # frozen statistics too (Table 2, disjoint)
+        generator = self.draws.generator()
+        pair = (inputs, inputs) if self.views is None else self.views(inputs, generator)
+        state = self._read_twice(pair, generator)
+        self.draws.advance()
+        terms = {
+            f"loss_{name}": term(state)
+            for name, term in self.losses.items()
+            if self.stage in ("joint", term.part)
+        }
+        if not terms:
+            raise ValueError(
+                f"SGSeg: no loss trains stage {self.stage!r}; configured are {list(self.losses)}"
+            )
+        return terms | diagnose(state)
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """The state of ``inputs`` with the class probabilities, averaged over the orders."""
+        state = self.describe(inputs)
+        x = self._head_input(state)
+        readings = [self.decode_head(x, order).probability for order in self.predict_orders]
+        state.probability = torch.stack(readings).mean(0)  # (B, K, H, W)
+        return state
+
+    def describe(self, image: Tensor) -> SegState:
+        """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels."""
+        superpixels = self._superpixels(image)
+        if superpixels is None:
+            return SegState(image)
+        assignment, feature, _ = superpixels
+        if self.detach_superpixels:
+            assignment, feature = assignment.detach(), feature.detach()
+        xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
+        low_level = torch.cat([xy.expand(len(image), -1, -1, -1), image], 1)  # (B, 2+C, H, W)
+        nodes = pool(assignment, torch.cat([low_level, feature], 1))  # (B, N, 2+C+F)  Eq 3
+        refined = nodes if self.neck is None else self.neck(nodes)  # (B, N, D)  Eq 5
+        projected = project(assignment, refined)  # (B, D, H, W)  Eq 6
+        return SegState(image, superpixels, nodes, refined, projected)
+
+    def _superpixels(self, image: Tensor) -> Superpixels | None:
+        if self.backbone is None:
+            return None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.stage != "segmentation"):
+            return self.backbone(image)  # Eq 4
+
+    def _head_input(self, state: SegState) -> Tensor:
+        if state.projected is None:
+            return state.image
+        return self.fusion(state.image, state.projected)  # (B, C+D, H, W)  Eq 7
+
+    def _read_twice(self, pair: tuple[Tensor, Tensor], generator: torch.Generator) -> SegState:
+        """Superpixels of the images, and the head's two readings of them."""
+        alone = self.superpixels_in == "one"
+        image = pair[0] if alone or self.views is None else torch.cat(pair)
+        if self.stage == "superpixel":
+            return SegState(image, self._superpixels(image))
+        state = self.describe(image)
+        orders = self.draws.orders()
+        if state.projected is None:
+            inputs = pair
+        elif alone:
+            inputs = (self.fusion(pair[0], state.projected), self.fusion(pair[1], torch.zeros_like(state.projected)))
+        else:
+            x = self._head_input(state)
+            inputs = (x, x) if self.views is None else x.chunk(2)
+        first = self.decode_head(inputs[0], orders[0])
+        if alone:
+            bns=[m for m in self.decode_head.modules() if isinstance(m, nn.BatchNorm2d)]
+            for m in bns: m.momentum=0.
+        second = self.decode_head(inputs[1], orders[1])
+        if alone:
+            for m in bns: m.momentum=0.1
+        state.views, state.view_images = (first, second), pair
+        return state

@@ -1,0 +1,64 @@
+"""Two differently lit copies of an image, one for each reading."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...registry import MODELS
+
+
+@MODELS.register_module()
+class PhotometricViews(nn.Module):
+    r"""Two photometric jitters of the same images; positions do not move.
+
+    .. math:: I'(x) = I(x) \, e^{c\,n_c(x) + g\,n_g} + b\,n_b(x)
+
+    n_c and n_b are smooth random fields of unit deviation (light and contrast that change over
+    the image), n_g is one draw a band. With two views, light and contrast alone no longer predict
+    the other reading, so they stop being worth a class. Not in the paper; IIC jitters colour
+    between its two views in this spirit.
+
+    Shapes: image (B, C, H, W) -> two views (B, C, H, W).
+
+    Args:
+        contrast: c, deviation of the logarithm of the gain.
+        brightness: b, deviation of the offset, in units of the normalised image.
+        band_gain: g, deviation of the logarithm of the gain of each band.
+        cells: the fields are drawn on a cells x cells grid and interpolated; 1 lights the whole
+            image evenly.
+
+    Raises:
+        ValueError: for a negative deviation or fewer than one cell.
+    """
+
+    def __init__(
+        self,
+        contrast: float = 0.3,
+        brightness: float = 0.3,
+        band_gain: float = 0.1,
+        cells: int = 4,
+    ) -> None:
+        super().__init__()
+        if min(contrast, brightness, band_gain) < 0 or cells < 1:
+            raise ValueError(
+                f"PhotometricViews: contrast = {contrast}, brightness = {brightness}, band_gain = "
+                f"{band_gain} must be >= 0 and cells = {cells} >= 1"
+            )
+        self.contrast = contrast
+        self.brightness = brightness
+        self.band_gain = band_gain
+        self.cells = cells
+
+    def forward(self, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Both views of ``image``; ``generator`` lives on the CPU."""
+        count, bands = 2 * len(image), image.shape[1]
+        grid = torch.randn(count, 2, self.cells, self.cells, generator=generator).to(image)
+        band = torch.randn(count, bands, 1, 1, generator=generator).to(image)
+        fields = F.interpolate(grid, image.shape[2:], mode="bicubic", align_corners=True)
+        contrast, brightness = fields.split(1, 1)  # (2B, 1, H, W) each
+        gain = (self.contrast * contrast + self.band_gain * band).exp()  # (2B, C, H, W)
+        views = torch.cat([image, image]) * gain + self.brightness * brightness
+        first, second = views.chunk(2)
+        return first, second  # (B, C, H, W) each

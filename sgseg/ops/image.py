@@ -1,0 +1,134 @@
+"""Smoothness, total variation and edges of maps.
+
+Shapes: maps (B, C, H, W). Differences are forward differences at the positions that have a next
+pixel; sums are divided by H*W as the paper writes. Source: Eq 10, 13 and 17.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .precision import full_precision
+
+Normalise = Literal["max", "none"]
+
+
+def differences(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Forward differences along the width and along the height.
+
+    Args:
+        x: (..., H, W).
+
+    Returns:
+        (..., H, W - 1) and (..., H - 1, W).
+    """
+    return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+@full_precision
+def smoothness(assignment: Tensor, image: Tensor, sigma: float = 10.0) -> Tensor:
+    r"""Change of P where the image does not change (Eq 10).
+
+    .. math:: \frac{1}{HW} \sum_{p} \sum_{d \in \{x, y\}}
+              \|\partial_d P_p\|_1 \, e^{-\|\partial_d I_p\|_2^2 / \sigma}
+
+    Args:
+        assignment: P, (B, N, H, W).
+        image: (B, C, H, W), standardised: with values in [0, 1] and sigma = 10 the weight is
+            one everywhere and edges do not count.
+        sigma: the squared image difference at which the penalty falls to 1/e.
+
+    Returns:
+        Scalar, the mean over the batch.
+
+    Raises:
+        ValueError: if batch or image sizes differ, or sigma is not positive.
+    """
+    if sigma <= 0 or (len(assignment), *assignment.shape[2:]) != (len(image), *image.shape[2:]):
+        raise ValueError(
+            f"smoothness: assignment {tuple(assignment.shape)} and image {tuple(image.shape)} must "
+            f"agree in batch, height and width, and sigma = {sigma} must be > 0"
+        )
+    pixels = assignment.shape[0] * assignment.shape[2] * assignment.shape[3]
+    total = assignment.new_zeros(())
+    for change, edge in zip(differences(assignment), differences(image), strict=True):
+        weight = torch.exp(-edge.square().sum(1) / sigma)  # (B, H', W')
+        total = total + (change.abs().sum(1) * weight).sum()
+    return total / pixels
+
+
+@full_precision
+def total_variation(x: Tensor) -> Tensor:
+    """Anisotropic total variation, summed over channels and divided by H*W (Eq 17).
+
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        Scalar, the mean over the batch.
+    """
+    pixels = x.shape[0] * x.shape[2] * x.shape[3]
+    along_x, along_y = differences(x)
+    return (along_x.abs().sum() + along_y.abs().sum()) / pixels
+
+
+@full_precision
+def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1.0) -> Tensor:
+    """Logarithm of the edge distribution: softmax of the Laplacian over all positions (Eq 13).
+
+    Args:
+        image: (B, C, H, W) with H, W >= 2 (reflected at the border).
+        normalise: ``max`` divides the 8-neighbour Laplacian of each channel by its largest
+            magnitude first, ``none`` is the paper's literal text.
+        temperature: divides the Laplacian; below one sharpens an otherwise nearly flat map.
+
+    Returns:
+        Log-probabilities, (B, C, H*W).
+
+    Raises:
+        ValueError: if the image is thinner than two pixels or ``normalise`` is unknown.
+    """
+    if min(image.shape[2:]) < 2:
+        raise ValueError(
+            f"edge_map: image of {image.shape[2]} x {image.shape[3]} pixels; edges need at least "
+            "2 x 2: use larger images or leave the edge loss out"
+        )
+    if normalise not in ("max", "none"):
+        raise ValueError(f"edge_map: normalise = {normalise!r}; choose 'max' or 'none'")
+    padded = F.pad(image, (1, 1, 1, 1), mode="reflect")  # (B, C, H+2, W+2)
+    # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
+    laplacian = 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)  # (B, C, H, W)
+    response = laplacian.flatten(2)  # (B, C, HW)
+    if normalise == "max":
+        # A nearly flat image has no edges to blow up; the floor keeps its gradient bounded.
+        response = response / response.abs().amax(2, keepdim=True).clamp_min(1e-2)
+    return torch.log_softmax(response / temperature, 2)
+
+
+@full_precision
+def edge_divergence(
+    image: Tensor, other: Tensor, normalise: Normalise = "max", temperature: float = 1.0
+) -> Tensor:
+    """KL(E_image || E_other) of the two edge distributions, one term of Eq 13.
+
+    Args:
+        image, other: (B, C, H, W).
+        normalise, temperature: see :func:`edge_map`.
+
+    Returns:
+        Scalar >= 0, the mean over channels and batch; 0 for equal images.
+
+    Raises:
+        ValueError: if the shapes differ, and as :func:`edge_map`.
+    """
+    if image.shape != other.shape:
+        raise ValueError(
+            f"edge_divergence: images of {tuple(image.shape)} and {tuple(other.shape)} differ"
+        )
+    target = edge_map(image, normalise, temperature)  # (B, C, HW)
+    predicted = edge_map(other, normalise, temperature)
+    return (target.exp() * (target - predicted)).sum(2).mean()

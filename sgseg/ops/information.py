@@ -1,0 +1,115 @@
+"""Entropies and mutual information of soft assignments.
+
+Shapes: assignment (B, N, H, W); class probabilities p, q (B, K, H, W); joint (D, K, K), one
+matrix per displacement. All values in nats. Source: Eq 9 and 18-19 of the paper; displacements
+as in IIC (Ji et al., ICCV 2019).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .precision import EPS, full_precision
+
+
+@full_precision
+def entropy(probability: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
+    """Shannon entropy in nats along ``dim``; 0 log 0 = 0, with finite gradient."""
+    return -torch.xlogy(probability, probability.clamp_min(EPS)).sum(dim)
+
+
+@full_precision
+def clustering_objective(assignment: Tensor, balance: float = 2.0) -> Tensor:
+    r"""Per-pixel entropy against the entropy of the superpixel weights (Eq 9).
+
+    .. math:: \frac{1}{HW} \sum_{p,s} -P_{p,s} \log P_{p,s}
+              + \lambda \sum_s \hat P_s \log \hat P_s, \quad \hat P_s = \tfrac{1}{HW} \sum_p P_{p,s}
+
+    Args:
+        assignment: P, (B, N, H, W).
+        balance: lambda, the weight of uniform superpixel sizes.
+
+    Returns:
+        Scalar, the mean over the batch; (1 - lambda) log N for uniform P, -lambda log N for
+        balanced one-hot P, which is its least value.
+    """
+    usage = assignment.mean((2, 3))  # (B, N)
+    return entropy(assignment).mean() - balance * entropy(usage).mean()
+
+
+@full_precision
+def joint_counts(p: Tensor, q: Tensor, half_window: int = 0) -> Tensor:
+    r"""Expected co-occurrences of classes between two readings, one matrix per displacement.
+
+    .. math:: J_t[a, b] = \sum_{n, x} p_{n,a,x} \, q_{n,b,x+t}, \quad t \in \{-T..T\}^2
+
+    Only pairs inside the image count. Computed in the frequency domain, exact up to rounding:
+    the cost does not grow with the number of displacements.
+
+    Args:
+        p, q: (B, K, H, W).
+        half_window: T, in pixels; 0 compares equal positions only.
+
+    Returns:
+        (D, K, K) with D = (2T + 1)^2, rows for p, columns for q, not normalised: sums over
+        ranks or micro-batches stay sums.
+
+    Raises:
+        ValueError: if the shapes differ or T reaches the image's size.
+    """
+    if p.shape != q.shape or p.dim() != 4:
+        raise ValueError(
+            f"joint_counts: p {tuple(p.shape)} and q {tuple(q.shape)} must both be (B, K, H, W)"
+        )
+    height, width = p.shape[2:]
+    if not 0 <= half_window < min(height, width):
+        raise ValueError(
+            f"joint_counts: half_window = {half_window} must be >= 0 and smaller than the image "
+            f"({height} x {width}): lower half_window or use larger images"
+        )
+    if half_window == 0:
+        return torch.einsum("nahw,nbhw->ab", p, q)[None]  # (1, K, K)
+    # Padding by T keeps the circular correlation from wrapping round within the window.
+    size = (height + half_window, width + half_window)
+    spectrum_p = torch.fft.rfft2(p, s=size).conj()  # (B, K, H', W'')
+    spectrum_q = torch.fft.rfft2(q, s=size)
+    cross = torch.einsum("nafg,nbfg->abfg", spectrum_p, spectrum_q)  # (K, K, H', W'')
+    correlation = torch.fft.irfft2(cross, s=size)  # (K, K, H', W')
+    shift = torch.arange(-half_window, half_window + 1, device=p.device)
+    window = correlation[:, :, shift % size[0]][:, :, :, shift % size[1]]  # (K, K, 2T+1, 2T+1)
+    return window.flatten(2).permute(2, 0, 1).clamp_min(0.0)  # (D, K, K)
+
+
+@full_precision
+def information_of_joint(joint: Tensor, balance: float = 1.0) -> Tensor:
+    r"""Mutual information of co-occurrence counts, averaged over displacements.
+
+    .. math:: \lambda (H(a) + H(b)) - H(a, b)
+
+    Args:
+        joint: (D, K, K), non-negative, in any unit: each matrix is normalised to one.
+        balance: lambda; above one favours equal use of the classes.
+
+    Returns:
+        Scalar in nats; with lambda = 1 it lies in [0, log K].
+    """
+    joint = joint / joint.sum((1, 2), keepdim=True).clamp_min(EPS)  # (D, K, K)
+    marginals = entropy(joint.sum(2)) + entropy(joint.sum(1))  # (D,)
+    return (balance * marginals - entropy(joint, (1, 2))).mean()
+
+
+def mutual_information(
+    p: Tensor, q: Tensor, half_window: int = 0, balance: float = 1.0
+) -> Tensor:
+    """Mutual information of two readings (Eq 19); larger is better, the loss is its negative.
+
+    Args:
+        p, q: class probabilities, (B, K, H, W).
+        half_window: T; the mean over all displacements {-T..T}^2 is taken.
+        balance: weight of the marginal entropies, see :func:`information_of_joint`.
+
+    Returns:
+        Scalar in nats. Equal balanced one-hot readings of K classes give log K.
+    """
+    return information_of_joint(joint_counts(p, q, half_window), balance)

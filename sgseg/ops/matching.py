@@ -1,0 +1,134 @@
+"""From unnamed clusters to classes: counting, matching and scoring. NumPy and SciPy only.
+
+Shapes: label maps of any equal shape; confusion (K_pred, K_true) int64, rows predicted, columns
+true. Source: section 4.1 of the paper; protocol of IIC (Ji et al., ICCV 2019).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+IGNORE = 255
+"""The one label that is never scored."""
+UNMATCHED = -1
+"""The class of a cluster that no class was left for."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Scores(NamedTuple):
+    """Scores of a confusion matrix under one mapping, as fractions in [0, 1]."""
+
+    accuracy: float
+    miou: float
+    """Mean over the classes that occur in the truth."""
+    class_accuracy: npt.NDArray[np.float64]
+    """(K_true,), nan for a class without a pixel."""
+    class_iou: npt.NDArray[np.float64]
+
+
+def confusion(
+    predicted: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    num_predicted: int,
+    num_true: int,
+    ignore: int = IGNORE,
+) -> IntArray:
+    """Count pixels by predicted cluster and true class; ignored pixels are left out.
+
+    Args:
+        predicted, truth: integer arrays of one shape.
+        num_predicted, num_true: number of clusters and of classes.
+        ignore: the true label that is not scored.
+
+    Returns:
+        (num_predicted, num_true) int64.
+
+    Raises:
+        ValueError: for unequal shapes or a value out of range; nothing is dropped in silence.
+    """
+    predicted, truth = np.asarray(predicted), np.asarray(truth)
+    if predicted.shape != truth.shape:
+        raise ValueError(
+            f"confusion: prediction {predicted.shape} and truth {truth.shape} differ in shape"
+        )
+    if predicted.dtype.kind not in "iub" or truth.dtype.kind not in "iub":
+        raise ValueError(
+            f"confusion: labels must be whole numbers, got {predicted.dtype} and {truth.dtype}"
+        )
+    scored = truth != ignore
+    rows = predicted[scored].astype(np.int64)
+    columns = truth[scored].astype(np.int64)
+    for name, values, count in (("cluster", rows, num_predicted), ("label", columns, num_true)):
+        if values.size and not (0 <= values.min() and values.max() < count):
+            raise ValueError(
+                f"confusion: {name} values run from {values.min()} to {values.max()}, expected "
+                f"0..{count - 1} (or {ignore}, which is not scored)"
+            )
+    cells = np.bincount(rows * num_true + columns, minlength=num_predicted * num_true)
+    return cells.reshape(num_predicted, num_true).astype(np.int64)
+
+
+def hungarian(confusion: npt.ArrayLike) -> IntArray:
+    """One-to-one mapping of clusters to classes that keeps the most pixels.
+
+    Args:
+        confusion: (K_pred, K_true) counts.
+
+    Returns:
+        (K_pred,) int64, the class of each cluster; -1 where there are more clusters than
+        classes, and pixels of such a cluster count as wrong.
+    """
+    counts = _checked(confusion)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    mapping = np.full(counts.shape[0], UNMATCHED, dtype=np.int64)
+    mapping[rows] = columns
+    return mapping
+
+
+def majority(confusion: npt.ArrayLike) -> IntArray:
+    """Many-to-one mapping: each cluster takes its most frequent class; -1 for an empty cluster."""
+    counts = _checked(confusion)
+    return np.where(counts.sum(1) > 0, counts.argmax(1), UNMATCHED).astype(np.int64)
+
+
+def scores(confusion: npt.ArrayLike, mapping: npt.ArrayLike) -> Scores:
+    """Accuracy and intersection over union under a mapping.
+
+    Args:
+        confusion: (K_pred, K_true) counts.
+        mapping: (K_pred,) classes, -1 for none.
+
+    Returns:
+        The scores, nan where nothing was scored.
+    """
+    counts, mapping = _checked(confusion), np.asarray(mapping)
+    if mapping.shape != counts.shape[:1] or mapping.max(initial=0) >= counts.shape[1]:
+        raise ValueError(
+            f"scores: mapping {mapping.tolist()} does not fit {counts.shape[0]} clusters and "
+            f"{counts.shape[1]} classes"
+        )
+    merged = np.zeros((counts.shape[1], counts.shape[1]), dtype=np.int64)  # class x class
+    np.add.at(merged, mapping[mapping >= 0], counts[mapping >= 0])
+    hit = np.diag(merged).astype(np.float64)
+    truth, claimed = counts.sum(0), merged.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        class_accuracy = hit / truth
+        class_iou = np.where(truth > 0, hit / (truth + claimed - hit), np.nan)
+        accuracy = hit.sum() / truth.sum()
+    present = class_iou[truth > 0]
+    miou = present.mean() if present.size else np.nan
+    return Scores(float(accuracy), float(miou), class_accuracy, class_iou)
+
+
+def _checked(confusion: npt.ArrayLike) -> IntArray:
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or 0 in counts.shape:
+        raise ValueError(f"matching: expected a (clusters, classes) matrix, got {counts.shape}")
+    if counts.dtype.kind not in "iu" and not np.equal(counts, counts.round()).all():
+        raise ValueError("matching: a confusion matrix holds counts, got fractions")
+    return counts.astype(np.int64)

@@ -1,0 +1,43 @@
+"""One rule for numbers: probabilities, entropies and means are never computed in half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+EPS = 1e-8
+"""The one floor for masses and probabilities; above float32's smallest normal number squared."""
+
+
+def _widen(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
+        return value.float()
+    return value
+
+
+def softmax(logits: Tensor, dim: int = 1) -> Tensor:
+    """Softmax along ``dim``, of half-precision logits in float32."""
+    return _widen(logits).softmax(dim)
+
+
+def full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorate ``function`` to run outside autocast, half-precision arguments in float32.
+
+    ``log P`` and divisions by a superpixel's mass underflow in float16, so every such function
+    carries this mark. float32 and float64 arguments pass through unchanged.
+    """
+
+    @wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        device = tensors[0].device.type if tensors else "cpu"
+        with torch.autocast(device_type=device, enabled=False):
+            return function(
+                *map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()}
+            )
+
+    return wrapped

@@ -1,0 +1,15 @@
+"""Pictures of what the model sees, groups and predicts."""
+
+from .pictures import draw_borders, features_as_rgb, overlay, palette, picture_strip, to_display
+from .plots import plot_confusion, plot_curves
+
+__all__ = [
+    "draw_borders",
+    "features_as_rgb",
+    "overlay",
+    "palette",
+    "picture_strip",
+    "plot_confusion",
+    "plot_curves",
+    "to_display",
+]

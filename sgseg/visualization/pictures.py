@@ -1,0 +1,97 @@
+"""Label overlays, superpixel borders and node features as RGB; arrays in, uint8 RGB out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..ops.matching import IGNORE
+
+RGB = npt.NDArray[np.uint8]
+
+_COLOURS = (
+    "e6194b 3cb44b 4363d8 ffe119 f58231 911eb4 46f0f0 f032e6 bcf60c fabebe 008080 e6beff "
+    "9a6324 fffac8 800000 aaffc3 808000 ffd8b1 000075 808080"
+).split()
+
+
+def palette(count: int) -> RGB:
+    """(256, 3) colours: ``count`` distinct ones first, black from there on (255 = ignored)."""
+    table = np.zeros((256, 3), np.uint8)
+    for number in range(min(count, IGNORE)):
+        text = _COLOURS[number % len(_COLOURS)]
+        shade = 0.6 ** (number // len(_COLOURS))  # a second round is darker
+        table[number] = [int(int(text[i : i + 2], 16) * shade) for i in (0, 2, 4)]
+    return table
+
+
+def to_display(image: npt.NDArray[Any]) -> RGB:
+    """The first three bands of (H, W, C) as RGB, stretched between the 1st and 99th percentile.
+
+    One and two bands become grey. Floats of any range are taken.
+    """
+    image = np.atleast_3d(np.asarray(image, np.float32))
+    image = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, 2)
+    low, high = np.percentile(image, (1, 99))
+    return (np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+
+
+def overlay(image: RGB, labels: npt.NDArray[Any], colours: RGB, opacity: float = 0.5) -> RGB:
+    """Label colours over an image; ignored pixels stay as they are."""
+    painted = colours[np.asarray(labels) & 0xFF]
+    mixed = (1 - opacity) * image + opacity * painted
+    return np.where((labels == IGNORE)[..., None], image, mixed).astype(np.uint8)
+
+
+def draw_borders(
+    image: RGB, regions: npt.NDArray[Any], colour: Sequence[int] = (255, 255, 0)
+) -> RGB:
+    """Mark every pixel whose right or lower neighbour belongs to another region."""
+    border = np.zeros(regions.shape, bool)
+    border[:, :-1] |= regions[:, 1:] != regions[:, :-1]
+    border[:-1] |= regions[1:] != regions[:-1]
+    marked = image.copy()
+    marked[border] = colour
+    return marked
+
+
+def features_as_rgb(features: npt.NDArray[Any]) -> RGB:
+    """The three main directions of a feature map (C, H, W) as colours (Figure 3)."""
+    channels, height, width = features.shape
+    flat = features.reshape(channels, -1).T.astype(np.float64)  # (HW, C)
+    flat = flat - flat.mean(0)
+    _, directions = np.linalg.eigh(flat.T @ flat)
+    main = flat @ directions[:, ::-1][:, :3]  # (HW, <=3)
+    low, high = np.percentile(main, (1, 99), axis=0)
+    scaled = np.clip((main - low) / np.maximum(high - low, 1e-9), 0, 1)
+    rgb = np.zeros((height * width, 3))
+    rgb[:, : scaled.shape[1]] = scaled
+    return (rgb * 255).astype(np.uint8).reshape(height, width, 3)
+
+
+def picture_strip(
+    rows: Sequence[Sequence[RGB]], titles: Sequence[str] = (), side: int = 160, gap: int = 4
+) -> RGB:
+    """Pictures in a grid, one row an image, with a title above each column."""
+    import cv2
+
+    columns = max(len(row) for row in rows)
+    head = 22 if titles else 0
+    heights = [round(side * row[0].shape[0] / row[0].shape[1]) for row in rows]
+    canvas = np.full(
+        (head + sum(heights) + gap * len(rows), columns * (side + gap) - gap, 3), 255, np.uint8
+    )
+    for column, title in enumerate(titles):
+        place = (column * (side + gap) + 2, head - 7)
+        cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    top = head
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            sized = cv2.resize(picture, (side, height), interpolation=cv2.INTER_NEAREST)
+            left = column * (side + gap)
+            canvas[top : top + height, left : left + side] = sized
+        top += height + gap
+    return canvas

@@ -1,0 +1,75 @@
+"""Loss curves and confusion matrices as PNG files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure  # heavy, and needed only where something is drawn
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_curves(scalars: str | Path, out: str | Path) -> None:
+    """Draw every logged scalar over the iterations.
+
+    Args:
+        scalars: mmengine's ``scalars.json``, one JSON object a line.
+        out: the PNG to write.
+    """
+    series: dict[str, list[tuple[int, float]]] = {}
+    for line in Path(scalars).read_text(encoding="utf-8").splitlines():
+        entry: Mapping[str, Any] = json.loads(line)
+        step = int(entry.get("iter", entry.get("step", 0)))
+        for name, value in entry.items():
+            if name not in ("iter", "step", "epoch") and isinstance(value, (int, float)):
+                series.setdefault(name, []).append((step, float(value)))
+    names = sorted(series, key=lambda name: (not name.startswith("loss"), name))
+    columns = 4
+    rows = max(1, -(-len(names) // columns))
+    figure = _figure(3.2 * columns, 2.1 * rows)
+    for place, name in enumerate(names):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        steps, values = zip(*series[name], strict=True)
+        axes.plot(range(len(values)) if len(set(steps)) < len(steps) else steps, values, lw=1)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+    figure.savefig(out, dpi=100)
+
+
+def plot_confusion(
+    confusion: npt.ArrayLike, mapping: Sequence[int], classes: Sequence[str], out: str | Path
+) -> None:
+    """Draw shares of each true class by cluster, clusters in the order of their matched class.
+
+    Args:
+        confusion: (clusters, classes) counts.
+        mapping: class of each cluster, -1 for none.
+        classes: class names.
+        out: the PNG to write.
+    """
+    counts = np.asarray(confusion, np.float64)
+    order = sorted(range(len(counts)), key=lambda c: (mapping[c] < 0, mapping[c], c))
+    share = (counts / np.maximum(counts.sum(0), 1))[order]
+    figure = _figure(2.5 + 0.5 * share.shape[1], 1.8 + 0.42 * share.shape[0])
+    axes = figure.add_subplot()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(share):
+        colour = "white" if value > 0.5 else "black"
+        axes.text(
+            column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=8
+        )
+    labels = [
+        f"{c} -> {classes[mapping[c]] if mapping[c] >= 0 else '(none)'}" for c in order
+    ]
+    axes.set_yticks(range(len(order)), labels, fontsize=8)
+    axes.set_xticks(range(len(classes)), list(classes), rotation=45, ha="right", fontsize=8)
+    axes.set_title("% of each true class by cluster", fontsize=9)
+    figure.savefig(out, dpi=110)

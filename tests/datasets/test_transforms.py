@@ -1,0 +1,165 @@
+"""Transforms: sizes, padding, what reaches the model, and labels that stay on their pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sgseg.datasets import CropTo, PackInputs, Rescale, ResizeShortest
+from sgseg.registry import TRANSFORMS
+
+Results = dict[str, Any]
+
+
+def sample(height: int, width: int, bands: int = 3, dtype: str = "uint8") -> Results:
+    """Noise with label 100 where the first band is high, else 10: aligned by construction."""
+    rng = np.random.default_rng(height * width)
+    image = rng.integers(0, 256, (height, width, bands)).astype(dtype)
+    if dtype == "float32":
+        image /= 255
+    label = np.where(image[..., 0] > image[..., 0].mean(), 100, 10).astype(np.uint8)
+    return dict(img=image, gt_seg_map=label, index=7, img_shape=(height, width))
+
+
+@pytest.mark.parametrize(
+    ("transform", "size", "expected"),
+    [
+        (Rescale(0.33), (480, 640), (158, 211)),
+        (Rescale(0.5), (6, 9), (3, 4)),
+        (Rescale(2.0), (5, 7), (10, 14)),
+        (Rescale(0.01), (30, 20), (1, 1)),
+        (ResizeShortest(64), (128, 256), (64, 128)),
+        (ResizeShortest(64), (300, 200), (96, 64)),
+        (ResizeShortest(64), (16, 32), (64, 128)),
+    ],
+)
+def test_resizing_gives_the_announced_size(
+    transform: Rescale | ResizeShortest, size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    """Image, labels and img_shape agree on the size; labels take no value in between."""
+    results = transform(sample(*size))
+    assert results["img"].shape == (*expected, 3)
+    assert results["gt_seg_map"].shape == results["img_shape"] == expected
+    assert set(np.unique(results["gt_seg_map"])) <= {10, 100}
+
+
+@pytest.mark.parametrize("transform", [Rescale(0.5), ResizeShortest(20), CropTo(20), CropTo(64)])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_band_axis_and_type_are_kept(transform: Any, bands: int) -> None:
+    """A grey image keeps its band axis (OpenCV drops it), and 16-bit data stay float."""
+    for dtype in ("uint8", "float32"):
+        image = transform(sample(40, 60, bands, dtype))["img"]
+        assert image.ndim == 3 and image.shape[2] == bands
+        assert image.dtype == dtype
+
+
+def test_shrinking_averages() -> None:
+    """A fine chequerboard shrinks to its mean, not to one of its colours (no aliasing)."""
+    board = (np.indices((40, 40)).sum(0) % 2 * 200).astype(np.uint8)[..., None]
+    image = Rescale(0.5)(dict(img=board))["img"]
+    assert (np.abs(image.astype(int) - 100) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("transform", "share"),
+    [(Rescale(0.5), 0.0), (Rescale(0.25), 0.0), (Rescale(1.7), 0.07), (ResizeShortest(33), 0.07)],
+    ids=["half", "quarter", "1.7", "shortest"],
+)
+def test_labels_stay_on_their_pixels(transform: Any, share: float) -> None:
+    """After resize and crop labels lie on the image's own edges: exactly, or within a pixel."""
+    np.random.seed(0)
+    image = np.zeros((80, 100, 3), np.uint8)
+    image[20:52, 28:76] = 200
+    label = (image[..., 0] > 0).astype(np.uint8)
+    resized = transform(dict(img=image, gt_seg_map=label))
+    for _ in range(20):
+        results = CropTo(30, random=True)(dict(resized))
+        seen = results["img"][..., 0] > 100
+        labelled = results["gt_seg_map"] == 1
+        assert (seen != labelled).mean() <= share
+
+
+def test_crop_keeps_image_and_labels_together() -> None:
+    """A random crop cuts both at the same place: pixel by pixel the same relation."""
+    results = sample(50, 70)
+    limit = results["img"][..., 0].mean()
+    for seed in range(5):
+        np.random.seed(seed)
+        cut = CropTo(32, random=True)(dict(results))
+        assert (np.where(cut["img"][..., 0] > limit, 100, 10) == cut["gt_seg_map"]).all()
+
+
+def test_centre_crop_takes_the_middle() -> None:
+    """Scoring looks at the middle of an image."""
+    results = sample(51, 70)
+    cut = CropTo(30)(dict(results))
+    assert (cut["img"] == results["img"][10:40, 20:50]).all()
+    assert (cut["gt_seg_map"] == results["gt_seg_map"][10:40, 20:50]).all()
+    assert cut["img_shape"] == (30, 30)
+
+
+def test_random_crop_reaches_every_place() -> None:
+    """Corners are seen as well: both ends of the range are drawn, none beyond."""
+    np.random.seed(0)
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    crop = CropTo(2, random=True)
+    seen = {int(crop(dict(img=image))["img"][0, 0, 0]) for _ in range(300)}
+    assert seen == {0, 1, 2, 4, 5, 6}
+
+
+@pytest.mark.parametrize("random", [False, True])
+@pytest.mark.parametrize("size", [(20, 50), (50, 20), (20, 20)])
+def test_small_image_is_padded_and_its_padding_ignored(size: tuple[int, int], random: bool) -> None:
+    """Padding gets label 255 and the pad value, so that it is never scored as a class."""
+    results = sample(*size)
+    kept = min(size[0], 32), min(size[1], 32)
+    cut = CropTo(32, random=random, pad=3)(dict(results))
+    assert cut["img"].shape == (32, 32, 3) and cut["gt_seg_map"].shape == (32, 32)
+    padding = np.ones((32, 32), bool)
+    padding[: kept[0], : kept[1]] = False
+    assert (cut["gt_seg_map"][padding] == 255).all()
+    assert (cut["img"][padding] == 3).all()
+    assert not (cut["gt_seg_map"][~padding] == 255).any()
+
+
+@pytest.mark.parametrize("kind", [Rescale, ResizeShortest, CropTo])
+@pytest.mark.parametrize("value", [0, -1])
+def test_impossible_sizes_raise(kind: type, value: int) -> None:
+    """A size of zero or less is refused when the config is built."""
+    with pytest.raises(ValueError, match=f"{kind.__name__}: .* = {value}"):
+        kind(value)
+
+
+def test_labels_are_not_packed_unless_asked() -> None:
+    """A training batch has no key for labels: they cannot reach the loss."""
+    assert set(PackInputs()(sample(4, 6))) == {"inputs", "index"}
+    packed = PackInputs(with_labels=True)(sample(4, 6))
+    assert set(packed) == {"inputs", "index", "gt"}
+    assert packed["gt"].dtype == torch.int64 and packed["gt"].shape == (4, 6)
+
+
+def test_packing_an_image_without_labels() -> None:
+    """A set without labels goes through a pipeline that asks for them."""
+    results = sample(4, 6)
+    del results["gt_seg_map"]
+    assert "gt" not in PackInputs(with_labels=True)(results)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_packed_tensor_holds_the_image(bands: int, dtype: str) -> None:
+    """Inputs are (C, H, W) of the image's own type and values, index beside them."""
+    results = sample(4, 6, bands, dtype)
+    packed = PackInputs()(dict(results))
+    assert packed["inputs"].shape == (bands, 4, 6) and packed["inputs"].is_contiguous()
+    assert (packed["inputs"].numpy() == results["img"].transpose(2, 0, 1)).all()
+    assert packed["index"] == 7
+
+
+def test_transforms_are_built_by_name() -> None:
+    """Configs and the command line may name a transform as a string."""
+    for kind, arguments in ((Rescale, dict(factor=0.5)), (CropTo, dict(size=3)), (PackInputs, {})):
+        assert type(TRANSFORMS.build(dict(type=kind.__name__, **arguments))) is kind

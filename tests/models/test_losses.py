@@ -1,0 +1,290 @@
+"""Losses: weight times operation, what they need, gradients, and a loss of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from math import log
+
+import pytest
+import torch
+from torch import Tensor
+
+from sgseg.models import (
+    ClusteringLoss,
+    EdgeLoss,
+    ImageReconstructionLoss,
+    MutualInformationLoss,
+    SegLoss,
+    SmoothnessLoss,
+    SuperpixelReconstructionLoss,
+    TotalVariationLoss,
+)
+from sgseg.ops import soft_image
+from sgseg.ops.image import edge_divergence, smoothness, total_variation
+from sgseg.ops.information import clustering_objective, mutual_information
+from sgseg.registry import MODELS
+from sgseg.structures import SegState, Superpixels, View
+
+SUPERPIXEL = [ClusteringLoss, SmoothnessLoss, SuperpixelReconstructionLoss, EdgeLoss]
+SEGMENTATION = [TotalVariationLoss, MutualInformationLoss, ImageReconstructionLoss]
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def state(bands: int = 3, height: int = 5, width: int = 4) -> SegState:
+    """Everything the losses may read, as leaves that take gradients."""
+    size = (height, width)
+    leaves = [normal(2, n, *size, seed=n).requires_grad_() for n in (6, 7, 8)]
+    images = [normal(2, bands, *size, seed=s) for s in range(2)]
+    own = [normal(2, bands, *size, seed=s).requires_grad_() for s in range(2, 5)]
+    return SegState(
+        images[0],
+        superpixels=Superpixels(leaves[0].softmax(1), leaves[1], own[0]),
+        projected=leaves[2],
+        views=(
+            View((2 * normal(2, 3, *size, seed=10)).requires_grad_().softmax(1), own[1]),
+            View((2 * normal(2, 3, *size, seed=11)).requires_grad_().softmax(1), own[2]),
+        ),
+        view_images=(images[0], images[1]),
+    )
+
+
+def square(a: Tensor, b: Tensor) -> Tensor:
+    return ((a - b) ** 2).mean()
+
+
+def edges(s: SegState, normalise: str, temperature: float) -> Tensor:
+    soft = soft_image(s.superpixels.assignment, s.image)
+    pair = (s.superpixels.reconstruction, soft)
+    return sum(edge_divergence(s.image, x, normalise, temperature) for x in pair)
+
+
+def readings(s: SegState) -> tuple[Tensor, Tensor]:
+    return s.views[0].probability, s.views[1].probability
+
+
+CASES: list[tuple[type[SegLoss], dict, Callable[[SegState], Tensor]]] = [
+    (ClusteringLoss, {}, lambda s: clustering_objective(s.superpixels.assignment, 2.0)),
+    (
+        ClusteringLoss,
+        dict(balance=0.5),
+        lambda s: clustering_objective(s.superpixels.assignment, 0.5),
+    ),
+    (SmoothnessLoss, {}, lambda s: smoothness(s.superpixels.assignment, s.image, 10.0)),
+    (SmoothnessLoss, dict(sigma=0.1), lambda s: smoothness(s.superpixels.assignment, s.image, 0.1)),
+    (
+        SuperpixelReconstructionLoss,
+        {},
+        lambda s: (
+            square(s.image, s.superpixels.reconstruction)
+            + square(s.image, soft_image(s.superpixels.assignment, s.image))
+        ),
+    ),
+    (EdgeLoss, {}, lambda s: edges(s, "max", 1.0)),
+    (EdgeLoss, dict(normalise="none", temperature=0.5), lambda s: edges(s, "none", 0.5)),
+    (TotalVariationLoss, {}, lambda s: total_variation(s.projected)),
+    (MutualInformationLoss, {}, lambda s: -mutual_information(*readings(s))),
+    (
+        MutualInformationLoss,
+        dict(half_window=1, balance=1.5),
+        lambda s: -mutual_information(*readings(s), 1, 1.5),
+    ),
+    (
+        ImageReconstructionLoss,
+        {},
+        lambda s: (
+            square(s.views[0].reconstruction, s.view_images[0])
+            + square(s.views[1].reconstruction, s.view_images[1])
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
+@pytest.mark.parametrize("kind, options, operation", CASES)
+def test_loss_is_weight_times_operation(
+    kind: type[SegLoss],
+    options: dict,
+    operation: Callable[[SegState], Tensor],
+    weight: float,
+) -> None:
+    """A loss adds nothing to its operation but the weight, and its keys reach the operation."""
+    given = state()
+    found = kind(weight=weight, **options)(given)
+    assert found.shape == ()
+    torch.testing.assert_close(found, weight * operation(given))
+
+
+@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)
+def test_any_number_of_bands(kind: type[SegLoss], bands: int) -> None:
+    """Every loss works on grey, RGB and RGBIR images and gives a finite scalar."""
+    found = kind()(state(bands))
+    assert found.shape == () and found.isfinite()
+
+
+@pytest.mark.parametrize("kind", [SuperpixelReconstructionLoss, ImageReconstructionLoss])
+def test_reconstruction_does_not_grow_with_bands_or_pixels(kind: type[SegLoss]) -> None:
+    """The same error in every value costs the same in small RGB and large RGBIR images."""
+    values = []
+    for bands, height, width in ((3, 4, 4), (4, 8, 6)):
+        image = torch.zeros(2, bands, height, width)
+        P = torch.full((2, 2, height, width), 0.5)
+        views = (View(P, image + 2), View(P, image + 2))
+        given = SegState(
+            image, Superpixels(P, P, image + 2), views=views, view_images=(image, image)
+        )
+        values.append(kind(weight=1.0)(given).item())
+    expected = 4.0 if kind is SuperpixelReconstructionLoss else 8.0
+    assert values == pytest.approx([expected, expected])
+
+
+@pytest.mark.parametrize("kind", SUPERPIXEL)
+def test_superpixel_losses_need_superpixels(kind: type[SegLoss]) -> None:
+    """Without a backbone the message names the loss and says what to do."""
+    with pytest.raises(ValueError, match=f"{kind.__name__} needs superpixels.*remove the loss"):
+        kind()(replace(state(), superpixels=None))
+
+
+def test_total_variation_needs_projected_features() -> None:
+    """Without projected features the message names the loss and says what to do."""
+    with pytest.raises(ValueError, match="TotalVariationLoss needs projected .*remove the loss"):
+        TotalVariationLoss()(replace(state(), projected=None))
+
+
+@pytest.mark.parametrize("kind", [MutualInformationLoss, ImageReconstructionLoss])
+def test_segmentation_losses_need_both_readings(kind: type[SegLoss]) -> None:
+    """Without the head's readings the message names the loss and what it needs."""
+    with pytest.raises(ValueError, match=f"{kind.__name__} needs the head's two readings"):
+        kind()(replace(state(), views=None))
+
+
+def test_image_reconstruction_needs_the_images() -> None:
+    """Without the images that were read the message says so."""
+    with pytest.raises(ValueError, match="ImageReconstructionLoss needs the images"):
+        ImageReconstructionLoss()(replace(state(), view_images=None))
+
+
+@pytest.mark.parametrize("kind", SUPERPIXEL)
+def test_superpixel_losses_need_only_the_backbone(kind: type[SegLoss]) -> None:
+    """In the superpixel stage nothing but the image and its superpixels is there."""
+    given = state()
+    alone = SegState(given.image, given.superpixels)
+    torch.testing.assert_close(kind()(alone), kind()(given))
+    assert kind.part == "superpixel"
+
+
+@pytest.mark.parametrize("kind", SEGMENTATION)
+def test_segmentation_losses_belong_to_the_second_stage(kind: type[SegLoss]) -> None:
+    """They do not run while the backbone trains alone."""
+    assert kind.part == "segmentation"
+
+
+def test_each_reading_answers_for_the_image_it_saw() -> None:
+    """With two differently lit views a reading that rebuilds its own image costs nothing."""
+    given = state()
+    first, second = given.view_images
+    views = (View(given.views[0].probability, first), View(given.views[1].probability, second))
+    right, wrong = replace(given, views=views), replace(given, views=views[::-1])
+    assert ImageReconstructionLoss()(right).item() == 0
+    assert ImageReconstructionLoss()(wrong).item() > 0
+
+
+def test_mutual_information_is_lowest_for_equal_sure_readings() -> None:
+    """Minus log K is the least value, reached by equal, sure and balanced readings."""
+    owner = torch.arange(12).view(1, 1, 3, 4).expand(2, 1, 3, 4) % 3
+    sure = View(torch.zeros(2, 3, 3, 4).scatter_(1, owner, 1.0), torch.zeros(1))
+    given = SegState(torch.zeros(1), views=(sure, sure))
+    assert MutualInformationLoss()(given).item() == pytest.approx(-log(3), abs=1e-6)
+    assert MutualInformationLoss()(state()).item() > -log(3)
+
+
+@pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)
+def test_gradients_reach_what_the_loss_reads(kind: type[SegLoss]) -> None:
+    """Backward works and gives finite, non-zero gradients."""
+    given = state()
+    reads = {
+        TotalVariationLoss: [given.projected],
+        MutualInformationLoss: [v.probability for v in given.views],
+        ImageReconstructionLoss: [v.reconstruction for v in given.views],
+        SuperpixelReconstructionLoss: given.superpixels[::2],
+        EdgeLoss: given.superpixels[::2],
+    }.get(kind, [given.superpixels.assignment])
+    for slope in torch.autograd.grad(kind()(given), list(reads)):
+        assert slope.isfinite().all() and slope.abs().sum() > 0
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("kind", SUPERPIXEL)
+def test_extreme_assignments_are_finite(kind: type[SegLoss], hard: bool) -> None:
+    """Uniform P, and one superpixel for all with the others empty, break no loss."""
+    P = torch.full((2, 6, 5, 4), 1 / 6)
+    if hard:
+        P = torch.zeros(2, 6, 5, 4)
+        P[:, 0] = 1
+    P.requires_grad_()
+    given = state()
+    value = kind()(replace(given, superpixels=given.superpixels._replace(assignment=P)))
+    (slope,) = torch.autograd.grad(value, P)
+    assert value.isfinite() and slope.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)
+def test_half_precision_states_give_float32(kind: type[SegLoss]) -> None:
+    """Under autocast, with a bfloat16 state, the loss is float32 and near the full one."""
+
+    def half(value: object) -> object:
+        if isinstance(value, Tensor):
+            return value.detach().bfloat16()
+        if hasattr(value, "_fields"):
+            return type(value)(*map(half, value))
+        return tuple(map(half, value)) if isinstance(value, tuple) else value
+
+    given = state()
+    low = SegState(**{f.name: half(getattr(given, f.name)) for f in fields(SegState)})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = kind()(low)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, kind()(given), rtol=0.05, atol=0.05)
+
+
+class MeanLoss(SegLoss):
+    """A loss as a plugin author writes it."""
+
+    part = "superpixel"
+
+    def __init__(self, weight: float = 3.0, power: int = 1) -> None:
+        super().__init__(weight)
+        self.power = power
+
+    def term(self, state: SegState) -> Tensor:
+        """Mean of a power of the image."""
+        return (state.image**self.power).mean()
+
+
+def test_a_loss_of_ones_own() -> None:
+    """A subclass needs term() alone: the weight is applied, and configs build it by class."""
+    given = state()
+    loss = MODELS.build(dict(type=MeanLoss, power=2))
+    assert isinstance(loss, SegLoss) and loss.part == "superpixel"
+    torch.testing.assert_close(loss(given), 3 * given.image.square().mean())
+
+
+def test_a_loss_without_term_says_so() -> None:
+    """Forgetting term() is named with the class."""
+
+    class Empty(SegLoss):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Empty must define term\(state\)"):
+        Empty()(state())
+
+
+@pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)
+def test_built_by_name(kind: type[SegLoss]) -> None:
+    """A config line names a loss as a string and sets its weight."""
+    loss = MODELS.build(dict(type=kind.__name__, weight=0.25))
+    assert type(loss) is kind and loss.weight == 0.25

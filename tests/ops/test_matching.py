@@ -1,0 +1,215 @@
+"""Counting, matching and scoring against brute force and scikit-learn."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from sgseg.ops.matching import IGNORE, UNMATCHED, confusion, hungarian, majority, scores
+
+
+def counts(predicted: int, true: int, seed: int, most: int = 50) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, most, (predicted, true))
+
+
+def best_by_trial(table: np.ndarray) -> int:
+    """The most pixels any one-to-one mapping keeps, by trying all of them."""
+    rows, columns = table.shape
+    if rows > columns:
+        return best_by_trial(table.T)
+    return max(
+        sum(table[r, c] for r, c in enumerate(chosen))
+        for chosen in permutations(range(columns), rows)
+    )
+
+
+def kept(table: np.ndarray, mapping: np.ndarray) -> int:
+    return sum(table[r, c] for r, c in enumerate(mapping) if c != UNMATCHED)
+
+
+def labels(pixels: int, predicted: int, true: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, predicted, pixels), rng.integers(0, true, pixels)
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(
+    predicted=st.integers(1, 6),
+    true=st.integers(1, 6),
+    most=st.sampled_from([2, 4, 1000]),  # small counts: many ties
+    seed=st.integers(0, 2**16),
+)
+def test_hungarian_is_the_best_of_all_mappings(
+    predicted: int, true: int, most: int, seed: int
+) -> None:
+    """One-to-one and no permutation keeps more pixels, also for unequal numbers and ties."""
+    table = counts(predicted, true, seed, most)
+    mapping = hungarian(table)
+    used = mapping[mapping != UNMATCHED]
+    assert mapping.shape == (predicted,) and len(used) == len(set(used)) == min(predicted, true)
+    assert kept(table, mapping) == best_by_trial(table)
+
+
+def test_hungarian_rows_are_predicted() -> None:
+    """The mapping is read cluster -> class, not the other way round."""
+    table = np.array([[0, 9, 0], [0, 0, 9], [9, 0, 0]])
+    assert hungarian(table).tolist() == [1, 2, 0]
+
+
+def test_hungarian_with_more_clusters_than_classes() -> None:
+    """Clusters left over are unmatched and their pixels count as wrong."""
+    table = np.array([[5, 0], [4, 1], [0, 3]])
+    mapping = hungarian(table)
+    assert mapping.tolist() == [0, UNMATCHED, 1]
+    assert scores(table, mapping).accuracy == pytest.approx(8 / 13)
+
+
+@pytest.mark.parametrize("table", [np.zeros((3, 3), int), np.ones((3, 3), int)])
+def test_ties_still_give_a_permutation(table: np.ndarray) -> None:
+    """Equal or empty counts are matched one to one all the same."""
+    assert sorted(hungarian(table)) == [0, 1, 2]
+
+
+def test_empty_cluster_and_empty_class() -> None:
+    """An unused cluster takes the class without pixels and costs nothing."""
+    table = np.array([[7, 0, 0], [0, 0, 0], [0, 0, 2]])
+    mapping = hungarian(table)
+    assert mapping.tolist() == [0, 1, 2]
+    found = scores(table, mapping)
+    assert found.accuracy == 1 and found.miou == 1
+    assert np.isnan(found.class_accuracy[1]) and np.isnan(found.class_iou[1])
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros(3), np.zeros((0, 2)), np.zeros((2, 0)), np.zeros((1, 2, 2))]
+)
+def test_matching_refuses_what_is_no_table(bad: np.ndarray) -> None:
+    """Anything but a (clusters, classes) matrix is refused with its shape."""
+    for function in (hungarian, majority):
+        with pytest.raises(ValueError, match=r"\(clusters, classes\)"):
+            function(bad)
+
+
+def test_majority_is_many_to_one() -> None:
+    """Each cluster takes its most frequent class; an empty one takes none."""
+    table = np.array([[5, 1], [4, 3], [0, 0]])
+    assert majority(table).tolist() == [0, 0, UNMATCHED]
+
+
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@given(predicted=st.integers(1, 6), true=st.integers(1, 6), seed=st.integers(0, 2**16))
+def test_majority_keeps_at_least_as_much(predicted: int, true: int, seed: int) -> None:
+    """Free choice never scores below one-to-one."""
+    table = counts(predicted, true, seed) + 1
+    assert kept(table, majority(table)) >= kept(table, hungarian(table))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_confusion_equals_sklearn(seed: int) -> None:
+    """Rows are clusters and columns classes, counted as scikit-learn counts."""
+    predicted, truth = labels(200, 5, 5, seed)
+    expected = metrics.confusion_matrix(truth, predicted, labels=range(5)).T
+    found = confusion(predicted.reshape(10, 20), truth.reshape(10, 20), 5, 5)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.int64
+
+
+@pytest.mark.parametrize("predicted, true", [(7, 3), (3, 7), (1, 4), (4, 1)])
+def test_confusion_of_unequal_numbers(predicted: int, true: int) -> None:
+    """More clusters than classes, or fewer, is counted as well."""
+    rows, columns = labels(100, predicted, true, 0)
+    found = confusion(rows, columns, predicted, true)
+    expected = np.zeros((predicted, true), int)
+    for r, c in zip(rows, columns, strict=True):
+        expected[r, c] += 1
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("many_to_one", [False, True])
+@pytest.mark.parametrize("predicted, true", [(5, 5), (8, 3), (3, 5)])
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_equal_sklearn(predicted: int, true: int, many_to_one: bool, seed: int) -> None:
+    """Accuracy, IoU and recall of the mapped prediction are scikit-learn's."""
+    rows, columns = labels(300, predicted, true, seed)
+    table = confusion(rows, columns, predicted, true)
+    mapping = majority(table) if many_to_one else hungarian(table)
+    found, mapped = scores(table, mapping), mapping[rows]
+    classes = list(range(true))
+    iou = metrics.jaccard_score(columns, mapped, labels=classes, average=None, zero_division=0)
+    recall = metrics.recall_score(columns, mapped, labels=classes, average=None, zero_division=0)
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(columns, mapped))
+    np.testing.assert_allclose(found.class_iou, iou)
+    np.testing.assert_allclose(found.class_accuracy, recall)
+    assert found.miou == pytest.approx(iou.mean())
+
+
+def test_miou_leaves_absent_classes_out() -> None:
+    """A class that never occurs in the truth does not enter the mean; its claims lower others."""
+    rows, columns = np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])
+    found = scores(confusion(rows, columns, 3, 3), [0, 1, 2])
+    assert found.class_iou[:2].tolist() == [1.0, 0.5] and np.isnan(found.class_iou[2])
+    assert found.miou == 0.75
+
+
+def test_perfect_and_hopeless_predictions() -> None:
+    """Scores reach one, and zero."""
+    assert scores(np.diag([3, 2]), [0, 1])[:2] == (1.0, 1.0)
+    assert scores(np.diag([3, 2]), [1, 0])[:2] == (0.0, 0.0)
+
+
+def test_nothing_scored_is_nan() -> None:
+    """Without a single labelled pixel there is no score."""
+    found = scores(np.zeros((2, 2), int), [0, 1])
+    assert np.isnan(found.accuracy) and np.isnan(found.miou)
+
+
+def test_ignored_pixels_are_left_out() -> None:
+    """Label 255 is not scored, whatever is predicted there."""
+    truth = np.array([[0, IGNORE], [1, IGNORE]], np.uint8)
+    predicted = np.array([[0, 77], [1, -5]])
+    assert IGNORE == 255
+    assert confusion(predicted, truth, 2, 2).tolist() == [[1, 0], [0, 1]]
+
+
+def test_another_ignore_label() -> None:
+    """The label that is not scored can be chosen; 255 is then a value like others."""
+    assert confusion([0, 1], [0, 9], 2, 2, ignore=9).tolist() == [[1, 0], [0, 0]]
+    with pytest.raises(ValueError, match="255"):
+        confusion([0, 1], [0, 255], 2, 2, ignore=9)
+
+
+def test_all_ignored_is_an_empty_table() -> None:
+    """An image without labels adds nothing and is no error."""
+    assert confusion([0, 1], [255, 255], 2, 3).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_uint8_maps_do_not_overflow() -> None:
+    """Byte maps with many classes are counted in the right cell."""
+    found = confusion(np.array([26], np.uint8), np.array([25], np.uint8), 27, 27)
+    assert found[26, 25] == 1 and found.sum() == 1
+
+
+@pytest.mark.parametrize(
+    "predicted, truth, name",
+    [
+        ([0, 2], [0, 0], "cluster"),
+        ([0, -1], [0, 0], "cluster"),
+        ([0, 0], [0, 2], "label"),
+        ([0, 0], [-1, 0], "label"),
+    ],
+)
+def test_values_out_of_range_are_refused(predicted: list[int], truth: list[int], name: str) -> None:
+    """No pixel is dropped in silence: the message says which map and which values."""
+    with pytest.raises(ValueError, match=rf"{name} values run from .* expected 0\.\.1"):
+        confusion(predicted, truth, 2, 2)
+
+
+def test_maps_of_unequal_shape_are_refused() -> None:
+    """Prediction and truth must be of one size; both are named."""
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
+        confusion(np.zeros((2, 3), int), np.zeros((3, 2), int), 2, 2)

@@ -1,0 +1,26 @@
+"""Print a config with everything it inherits and all overrides applied.
+
+Example:
+    python tools/print_config.py configs/sgseg/sgseg_diffgcn_coco15.py
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from sgseg.apis import build_config
+
+
+def main() -> None:
+    """Parse the command line and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    args = parser.parse_args()
+    print(build_config(args.config, options=args.cfg_options).pretty_text)
+
+
+if __name__ == "__main__":
+    main()

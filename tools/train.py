@@ -1,0 +1,48 @@
+"""Train a model from a config; evaluates, draws and saves checkpoints on the way.
+
+Example:
+    python tools/train.py configs/sgseg/sgseg_diffgcn_folder.py --data my_photos --num-classes 5
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from sgseg.apis import build_config, train
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file, see configs/sgseg/")
+    parser.add_argument("--data", help="root folder of the data (images/, optionally labels/)")
+    parser.add_argument("--num-classes", type=int, help="number of clusters K")
+    parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
+    parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    parser.add_argument("--amp", action="store_true", help="train in half precision")
+    parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument(
+        "--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"]
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    config = build_config(
+        args.config,
+        data=args.data,
+        num_classes=args.num_classes,
+        label_map=args.label_map,
+        work_dir=args.work_dir,
+        seed=args.seed,
+        amp=args.amp,
+        launcher=args.launcher,
+        options=args.cfg_options,
+    )
+    train(config, resume=args.resume)
+
+
+if __name__ == "__main__":
+    main()

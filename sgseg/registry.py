@@ -5,16 +5,7 @@ config works without registering. ``locations`` makes the first look-up import t
 nothing has to be imported by hand.
 """
 
-from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import METRICS as MMENGINE_METRICS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import (
-    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-)
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 __all__ = [
@@ -25,19 +16,41 @@ __all__ = [
     "MODELS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "TRANSFORMS",
-    "VISUALIZERS",
 ]
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope="sgseg", locations=[location])
+def _child(name: str, *locations: str) -> Registry:
+    parent = getattr(mmengine_registry, name)
+    return Registry(parent.name, parent=parent, scope="sgseg", locations=list(locations))
 
 
-MODELS = _child(MMENGINE_MODELS, "sgseg.models")
-DATASETS = _child(MMENGINE_DATASETS, "sgseg.datasets")
-DATA_SAMPLERS = _child(MMENGINE_DATA_SAMPLERS, "sgseg.datasets")
-TRANSFORMS = _child(MMENGINE_TRANSFORMS, "sgseg.datasets")
-METRICS = _child(MMENGINE_METRICS, "sgseg.evaluation")
-HOOKS = _child(MMENGINE_HOOKS, "sgseg.engine")
-OPTIM_WRAPPER_CONSTRUCTORS = _child(MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS, "sgseg.engine")
-VISUALIZERS = _child(MMENGINE_VISUALIZERS, "sgseg.visualization")
+MODELS = _child("MODELS", "sgseg.models")
+DATASETS = _child("DATASETS", "sgseg.datasets")
+DATA_SAMPLERS = _child("DATA_SAMPLERS", "sgseg.datasets")
+TRANSFORMS = _child("TRANSFORMS", "sgseg.datasets")
+METRICS = _child("METRICS", "sgseg.evaluation")
+HOOKS = _child("HOOKS", "sgseg.engine")
+OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "sgseg.engine")
+
+# Nothing of ours is in these yet; they exist so that a name given as text is looked up in
+# mmengine without a warning for every kind.
+_INHERITED = [
+    _child(name)
+    for name in (
+        "EVALUATOR",
+        "FUNCTIONS",
+        "INFERENCERS",
+        "LOG_PROCESSORS",
+        "LOOPS",
+        "MODEL_WRAPPERS",
+        "OPTIMIZERS",
+        "OPTIM_WRAPPERS",
+        "PARAM_SCHEDULERS",
+        "RUNNERS",
+        "RUNNER_CONSTRUCTORS",
+        "STRATEGIES",
+        "VISBACKENDS",
+        "VISUALIZERS",
+        "WEIGHT_INITIALIZERS",
+    )
+]

@@ -21,9 +21,7 @@ def main() -> None:
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--seed", type=int, default=0, help="seed of K-Means and the weights")
     args = parser.parse_args()
-    config = build_config(
-        args.config, args.data, args.num_classes, args.label_map, seed=args.seed
-    )
+    config = build_config(args.config, args.data, args.num_classes, args.label_map, seed=args.seed)
     found = measure_baselines(config)
     for name, accuracy in found._asdict().items():
         print(f"{name:<10}{accuracy:6.2f} %")

@@ -23,9 +23,7 @@ def main() -> None:
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
-    parser.add_argument(
-        "--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"]
-    )
+    parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     config = build_config(

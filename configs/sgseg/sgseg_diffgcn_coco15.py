@@ -8,5 +8,5 @@ with read_base():
     from .._base_.models.sgseg import *  # noqa: F403
     from .._base_.schedules.pretrain_joint import *  # noqa: F403
 
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))  # noqa: F405
-custom_hooks = [*custom_hooks, stage_hook]  # noqa: F405
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+custom_hooks = [*custom_hooks, stage_hook]

@@ -8,8 +8,6 @@ with read_base():
     from .._base_.models.sgseg import *  # noqa: F403
     from .._base_.schedules.pretrain_joint import *  # noqa: F403
 
-model.merge(  # noqa: F405
-    dict(backbone=dict(num_superpixels=100), decode_head=dict(num_classes=3))
-)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))  # noqa: F405
-custom_hooks = [*custom_hooks, stage_hook]  # noqa: F405
+model.merge(dict(backbone=dict(num_superpixels=100), decode_head=dict(num_classes=3)))
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+custom_hooks = [*custom_hooks, stage_hook]

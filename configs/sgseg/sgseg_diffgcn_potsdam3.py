@@ -8,7 +8,7 @@ with read_base():
     from .._base_.models.sgseg import *  # noqa: F403
     from .._base_.schedules.pretrain_joint import *  # noqa: F403
 
-model.merge(  # noqa: F405
+model.merge(
     dict(
         data_preprocessor=dict(bands=4),
         backbone=dict(in_channels=4, num_superpixels=100),
@@ -17,5 +17,5 @@ model.merge(  # noqa: F405
         losses=dict(smoothness=dict(weight=1.0), edge=dict(weight=0.5)),  # Table 12
     )
 )
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))  # noqa: F405
-custom_hooks = [*custom_hooks, stage_hook]  # noqa: F405
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+custom_hooks = [*custom_hooks, stage_hook]

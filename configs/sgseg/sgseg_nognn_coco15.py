@@ -5,7 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-model.neck = None  # noqa: F405
-model.decode_head.in_channels = 3 + 2 + 3 + 512  # noqa: F405
+model.neck = None
+model.decode_head.in_channels = 3 + 2 + 3 + 512
 # Total variation is the graph network's own loss; the pooled features have no such loss.
-model.losses.pop("total_variation")  # noqa: F405
+model.losses.pop("total_variation")

@@ -5,9 +5,9 @@ from mmengine.config import read_base
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-model.backbone = None  # noqa: F405
-model.neck = None  # noqa: F405
-model.decode_head.in_channels = 3  # noqa: F405
+model.backbone = None
+model.neck = None
+model.decode_head.in_channels = 3
 for name in (
     "clustering",
     "smoothness",
@@ -15,6 +15,6 @@ for name in (
     "edge",
     "total_variation",
 ):
-    model.losses.pop(name)  # noqa: F405
-custom_hooks[-1].merge(dict(stages=[(0, "joint")]))  # noqa: F405
-train_cfg.merge(dict(max_epochs=10, val_begin=1))  # noqa: F405
+    model.losses.pop(name)
+custom_hooks[-1].merge(dict(stages=[(0, "joint")]))
+train_cfg.merge(dict(max_epochs=10, val_begin=1))

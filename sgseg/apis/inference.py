@@ -133,9 +133,7 @@ def segment_folder(
         # The whole relative path in the name: a/x.jpg and b/x.png do not overwrite each other.
         name = "__".join(path.relative_to(root).parts).replace(".", "_")
         write_png(out / "labels" / f"{name}.png", np.repeat(labels[:, :, None], 3, 2)[:, :, :1])
-        write_png(
-            out / "pictures" / f"{name}.png", segmenter.picture(image, labels, state)
-        )
+        write_png(out / "pictures" / f"{name}.png", segmenter.picture(image, labels, state))
         values, counts = np.unique(labels, return_counts=True)
         shares = counts / labels.size
         yield path, {segmenter.classes[v]: float(s) for v, s in zip(values, shares, strict=True)}

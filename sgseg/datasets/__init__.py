@@ -12,8 +12,8 @@ from .transforms import CropTo, PackInputs, Rescale, ResizeShortest
 
 __all__ = [
     "BadFileError",
-    "COCOStuff15",
     "COCOStuff3",
+    "COCOStuff15",
     "CropTo",
     "Draw",
     "DrawSampler",

@@ -184,7 +184,7 @@ class LabelledFolder(SegDataset):
         )
 
     def _to_classes(self, label: npt.NDArray[np.int64], path: Path) -> LabelTable:
-        known = (0 <= label) & (label < 256)
+        known = (label >= 0) & (label < 256)
         mapped = self.table[np.where(known, label, 0)]
         bad = ~known | (mapped == _UNKNOWN)
         if bad.any():

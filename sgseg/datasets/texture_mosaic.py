@@ -69,7 +69,9 @@ class TextureMosaic(SegDataset):
     ) -> None:
         super().__init__(classes=tuple(textures), transforms=transforms, seed=seed)
         if not textures or bands < 1:
-            raise ValueError(f"TextureMosaic: textures = {textures}, bands = {bands}; both need one")
+            raise ValueError(
+                f"TextureMosaic: textures = {textures}, bands = {bands}; both need one"
+            )
         if length < 1 or size < 16 or not 1 <= cells[0] <= cells[1]:
             raise ValueError(
                 f"TextureMosaic: length = {length} must be >= 1, size = {size} >= 16 and cells = "
@@ -119,8 +121,12 @@ class TextureMosaic(SegDataset):
     def protocol(self) -> dict[str, Any]:
         """Which mosaics these are."""
         return super().protocol() | dict(
-            split="all", seed=self.seed, size=self.size, scale=self.scale,
-            cells=list(self.cells), cell_light=self.cell_light,
+            split="all",
+            seed=self.seed,
+            size=self.size,
+            scale=self.scale,
+            cells=list(self.cells),
+            cell_light=self.cell_light,
         )
 
     def _light(self, rng: np.random.Generator, strength: float) -> tuple[FloatArray, FloatArray]:
@@ -145,7 +151,7 @@ class TextureMosaic(SegDataset):
         import cv2
 
         photograph = _equalised(name)
-        span = int(round(self.size / self.scale))
+        span = round(self.size / self.scale)
         top, left = rng.integers(0, photograph.shape[0] - span + 1, 2)
         window = photograph[top : top + span, left : left + span]
         if rng.random() < 0.5:

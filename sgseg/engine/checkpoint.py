@@ -169,7 +169,7 @@ class EvaluatedCheckpointHook(CheckpointHook):
         epoch = runner.epoch  # already counts the epoch that ended
         due = self.interval > 0 and (epoch - self.save_begin) % self.interval == 0
         last = self.save_last and epoch == runner.max_epochs
-        if self.by_epoch and (due and epoch > self.save_begin or last):
+        if self.by_epoch and ((due and epoch > self.save_begin) or last):
             runner.logger.info(f"Saving checkpoint at {epoch} epochs")
             self._save_checkpoint_with_step(runner, epoch, dict(epoch=epoch, iter=runner.iter))
         super().after_val_epoch(runner, metrics)

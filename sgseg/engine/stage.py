@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from mmengine.hooks import Hook
@@ -31,7 +32,7 @@ class TrainingStageHook(Hook):
 
     def __init__(self, stages: Sequence[tuple[int, str]] = ((0, "joint"),)) -> None:
         starts = [int(start) for start, _ in stages]
-        if not starts or starts[0] != 0 or any(a >= b for a, b in zip(starts, starts[1:])):  # noqa: B905
+        if not starts or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise ValueError(
                 f"TrainingStageHook: stages = {list(stages)}; first epochs must start at 0 and "
                 "ascend, for example [(0, 'superpixel'), (10, 'joint')]"

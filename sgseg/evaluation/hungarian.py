@@ -36,7 +36,7 @@ class HungarianMetric(BaseMetric):
         RuntimeError: if images were lost or counted twice.
     """
 
-    default_prefix = None
+    default_prefix = ""
 
     def __init__(self, num_clusters: int, num_classes: int | None = None) -> None:
         # No prefix, and no files: the base class would collect through a folder in the

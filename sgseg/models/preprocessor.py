@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from ..registry import MODELS
 
-Standardise = Literal["image", "local", "fixed", "none"]
+Standardise = Literal["image", "fixed", "none"]
 
 
 @MODELS.register_module()
@@ -25,10 +24,8 @@ class ImagePreprocessor(BaseDataPreprocessor):
         bands: C, the number of bands the model was built for.
         standardise: ``image`` gives every band of every image zero mean and unit deviation (the
             scale at which sigma = 10 of Eq 10 means something); it also removes an image's
-            overall brightness and colour. ``local`` does so within a window around every pixel, for
-            images where light and contrast vary and only the pattern matters. ``fixed`` uses ``mean`` and ``std`` for all images and
+            overall brightness and colour. ``fixed`` uses ``mean`` and ``std`` for all images and
             keeps them. ``none`` stops at [0, 1].
-        window: side of the ``local`` window in pixels, odd.
         mean, std: one value per band, on the [0, 1] scale, for ``fixed``.
         non_blocking: copy to the device without waiting.
 
@@ -43,16 +40,15 @@ class ImagePreprocessor(BaseDataPreprocessor):
         self,
         bands: int = 3,
         standardise: Standardise = "image",
-        window: int = 15,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking)
-        if standardise not in get_args(Standardise) or window < 3 or window % 2 == 0:
+        if standardise not in get_args(Standardise):
             raise ValueError(
-                f"ImagePreprocessor: standardise = {standardise!r}, window = {window}; choose one "
-                f"of {get_args(Standardise)} and an odd window of at least 3"
+                f"ImagePreprocessor: standardise = {standardise!r}; choose one of "
+                f"{get_args(Standardise)}"
             )
         if standardise == "fixed" and not (len(mean or ()) == len(std or ()) == bands):
             raise ValueError(
@@ -61,7 +57,6 @@ class ImagePreprocessor(BaseDataPreprocessor):
             )
         self.bands = bands
         self.standardise = standardise
-        self.window = window
         self.register_buffer("mean", torch.tensor(list(mean or [])).view(-1, 1, 1), False)
         self.register_buffer("std", torch.tensor(list(std or [])).view(-1, 1, 1), False)
 
@@ -84,21 +79,6 @@ class ImagePreprocessor(BaseDataPreprocessor):
             deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
             # A flat band stays zero; one grey level is 4e-3.
             return (image - mean) / deviation.clamp_min(1e-4)
-        if self.standardise == "local":
-            return _standardise_locally(image, self.window)
         if self.standardise == "fixed":
             return (image - self.mean) / self.std
         return image
-
-
-def _standardise_locally(image: Tensor, window: int) -> Tensor:
-    """Zero mean and unit deviation within a window, counting only pixels inside the image."""
-
-    def around(x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=False)
-
-    mean = around(image)
-    variance = (around(image.square()) - mean.square()).clamp_min(0.0)
-    # Flat regions hold noise only: their deviation counts as a tenth of the image's.
-    floor = image.std((2, 3), keepdim=True, correction=0) / 10
-    return (image - mean) / variance.sqrt().maximum(floor).clamp_min(1e-4)

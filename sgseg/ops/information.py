@@ -99,9 +99,7 @@ def information_of_joint(joint: Tensor, balance: float = 1.0) -> Tensor:
     return (balance * marginals - entropy(joint, (1, 2))).mean()
 
 
-def mutual_information(
-    p: Tensor, q: Tensor, half_window: int = 0, balance: float = 1.0
-) -> Tensor:
+def mutual_information(p: Tensor, q: Tensor, half_window: int = 0, balance: float = 1.0) -> Tensor:
     """Mutual information of two readings (Eq 19); larger is better, the loss is its negative.
 
     Args:

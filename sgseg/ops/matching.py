@@ -64,7 +64,7 @@ def confusion(
     rows = predicted[scored].astype(np.int64)
     columns = truth[scored].astype(np.int64)
     for name, values, count in (("cluster", rows, num_predicted), ("label", columns, num_true)):
-        if values.size and not (0 <= values.min() and values.max() < count):
+        if values.size and not (values.min() >= 0 and values.max() < count):
             raise ValueError(
                 f"confusion: {name} values run from {values.min()} to {values.max()}, expected "
                 f"0..{count - 1} (or {ignore}, which is not scored)"

@@ -12,10 +12,28 @@ from ..ops.matching import IGNORE
 
 RGB = npt.NDArray[np.uint8]
 
-_COLOURS = (
-    "e6194b 3cb44b 4363d8 ffe119 f58231 911eb4 46f0f0 f032e6 bcf60c fabebe 008080 e6beff "
-    "9a6324 fffac8 800000 aaffc3 808000 ffd8b1 000075 808080"
-).split()
+_COLOURS = [
+    "e6194b",
+    "3cb44b",
+    "4363d8",
+    "ffe119",
+    "f58231",
+    "911eb4",
+    "46f0f0",
+    "f032e6",
+    "bcf60c",
+    "fabebe",
+    "008080",
+    "e6beff",
+    "9a6324",
+    "fffac8",
+    "800000",
+    "aaffc3",
+    "808000",
+    "ffd8b1",
+    "000075",
+    "808080",
+]
 
 
 def palette(count: int) -> RGB:

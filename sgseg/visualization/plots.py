@@ -66,9 +66,7 @@ def plot_confusion(
         axes.text(
             column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=8
         )
-    labels = [
-        f"{c} -> {classes[mapping[c]] if mapping[c] >= 0 else '(none)'}" for c in order
-    ]
+    labels = [f"{c} -> {classes[mapping[c]] if mapping[c] >= 0 else '(none)'}" for c in order]
     axes.set_yticks(range(len(order)), labels, fontsize=8)
     axes.set_xticks(range(len(classes)), list(classes), rotation=45, ha="right", fontsize=8)
     axes.set_title("% of each true class by cluster", fontsize=9)

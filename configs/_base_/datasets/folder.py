@@ -3,7 +3,14 @@
 from mmcv.transforms import RandomFlip
 from mmengine.dataset import DefaultSampler, default_collate
 
-from sgseg.datasets import CropTo, DrawSampler, ImageFolder, LabelledFolder, PackInputs, ResizeShortest
+from sgseg.datasets import (
+    CropTo,
+    DrawSampler,
+    ImageFolder,
+    LabelledFolder,
+    PackInputs,
+    ResizeShortest,
+)
 from sgseg.evaluation import HungarianMetric
 
 train_dataloader = dict(

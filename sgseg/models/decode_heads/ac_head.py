@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,8 +99,7 @@ class ACHead(nn.Module):
             nn.MaxPool2d(2),
         )
         self.blocks = nn.ModuleList(
-            RasterBlock(narrow, wide, shift, include_centre)
-            for narrow, wide in zip(widths, widths[1:], strict=False)
+            RasterBlock(narrow, wide, shift, include_centre) for narrow, wide in pairwise(widths)
         )
         outputs = num_classes + image_channels
         self.classifier = nn.Sequential(

@@ -95,9 +95,7 @@ class DiffGCNBlock(nn.Module):
         eps: length in position units below which two nodes coincide.
     """
 
-    def __init__(
-        self, channels: int, aggregation: Aggregation = "max", eps: float = 1e-6
-    ) -> None:
+    def __init__(self, channels: int, aggregation: Aggregation = "max", eps: float = 1e-6) -> None:
         super().__init__()
         self.aggregation = _checked(aggregation, "DiffGCNBlock")
         self.eps = eps

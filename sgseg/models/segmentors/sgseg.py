@@ -58,7 +58,6 @@ class SGSeg(UnsupervisedSegmentor):
         fusion: Config | None = None,
         predict_orders: Sequence[int] = (0,),
         detach_superpixels: bool = False,
-        superpixels_in: str = "both",
         seed: int = 0,
         init_cfg: Config | None = None,
     ) -> None:
@@ -76,7 +75,6 @@ class SGSeg(UnsupervisedSegmentor):
         self.fusion = MODELS.build(fusion or dict(type="ConcatFusion"))
         self.predict_orders = tuple(predict_orders)
         self.detach_superpixels = detach_superpixels
-        self.superpixels_in = superpixels_in
         self.draws = StepDraws(seed)
         self._stage: Stage = "joint"
 
@@ -97,9 +95,7 @@ class SGSeg(UnsupervisedSegmentor):
         """One training step: the terms of the current stage, and diagnostics beside them."""
         if self.stage == "segmentation" and self.backbone is not None:
             self.backbone.eval()  # frozen statistics too (Table 2, disjoint)
-        generator = self.draws.generator()
-        pair = (inputs, inputs) if self.views is None else self.views(inputs, generator)
-        state = self._read_twice(pair, generator)
+        state = self._read_twice(inputs)
         self.draws.advance()
         terms = {
             f"loss_{name}": term(state)
@@ -146,27 +142,25 @@ class SGSeg(UnsupervisedSegmentor):
             return state.image
         return self.fusion(state.image, state.projected)  # (B, C+D, H, W)  Eq 7
 
-    def _read_twice(self, pair: tuple[Tensor, Tensor], generator: torch.Generator) -> SegState:
-        """Superpixels of the images, and the head's two readings of them."""
-        alone = self.superpixels_in == "one"
-        image = pair[0] if alone or self.views is None else torch.cat(pair)
-        if self.stage == "superpixel":
-            return SegState(image, self._superpixels(image))
-        state = self.describe(image)
-        orders = self.draws.orders()
-        if state.projected is None:
-            inputs = pair
-        elif alone:
-            inputs = (self.fusion(pair[0], state.projected), self.fusion(pair[1], torch.zeros_like(state.projected)))
+    def _read_twice(self, image: Tensor) -> SegState:
+        """The state of a training batch, the head's two readings included."""
+        if self.views is None:
+            state, pair = self._train_state(image), (image, image)
         else:
-            x = self._head_input(state)
-            inputs = (x, x) if self.views is None else x.chunk(2)
-        first = self.decode_head(inputs[0], orders[0])
-        if alone:
-            bns=[m for m in self.decode_head.modules() if isinstance(m, nn.BatchNorm2d)]
-            for m in bns: m.momentum=0.
-        second = self.decode_head(inputs[1], orders[1])
-        if alone:
-            for m in bns: m.momentum=0.1
+            pair = self.views(image, self.draws.generator())
+            state = self._train_state(torch.cat(pair))
+        if self.stage == "superpixel":
+            return state
+        x = self._head_input(state)
+        inputs = (x, x) if self.views is None else x.chunk(2)
+        first, second = (
+            self.decode_head(half, order)
+            for half, order in zip(inputs, self.draws.orders(), strict=True)
+        )
         state.views, state.view_images = (first, second), pair
         return state
+
+    def _train_state(self, image: Tensor) -> SegState:
+        if self.stage == "superpixel":
+            return SegState(image, self._superpixels(image))
+        return self.describe(image)

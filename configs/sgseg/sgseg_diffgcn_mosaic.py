@@ -1,0 +1,12 @@
+"""The practical recipe on mosaics of real textures: the demo, minutes on two CPU cores."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.mosaic import *  # noqa: F403
+    from .._base_.default_runtime import *  # noqa: F403
+    from .._base_.models.sgseg_practical import *  # noqa: F403
+    from .._base_.schedules.practical import *  # noqa: F403
+
+model.decode_head.num_classes = 3
+custom_hooks = [*custom_hooks, stage_hook]

@@ -14,6 +14,7 @@ __all__ = [
     "HOOKS",
     "METRICS",
     "MODELS",
+    "OPTIM_WRAPPERS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "TRANSFORMS",
 ]
@@ -30,6 +31,7 @@ DATA_SAMPLERS = _child("DATA_SAMPLERS", "sgseg.datasets")
 TRANSFORMS = _child("TRANSFORMS", "sgseg.datasets")
 METRICS = _child("METRICS", "sgseg.evaluation")
 HOOKS = _child("HOOKS", "sgseg.engine")
+OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "sgseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "sgseg.engine")
 
 # Nothing of ours is in these yet; they exist so that a name given as text is looked up in
@@ -44,7 +46,6 @@ _INHERITED = [
         "LOOPS",
         "MODEL_WRAPPERS",
         "OPTIMIZERS",
-        "OPTIM_WRAPPERS",
         "PARAM_SCHEDULERS",
         "RUNNERS",
         "RUNNER_CONSTRUCTORS",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .models.losses import SegLoss
 from .ops.graph import knn
-from .ops.superpixel import coordinates
+from .ops.superpixel import coordinates, pool
 from .structures import SegState, Superpixels, View
 
 BlockFactory = Callable[[int], nn.Module]
@@ -76,7 +76,7 @@ def check_block(build: BlockFactory, channels: int = 4, nodes: int = 9, k: int =
 
 
 def example_state(bands: int = 3, classes: int = 3, dtype: torch.dtype = torch.float64) -> SegState:
-    """A complete state of two 6 x 8 images with 5 superpixels, every field a leaf or beyond."""
+    """A complete state of two 6 x 8 images with 5 superpixels, every field filled."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -84,13 +84,13 @@ def example_state(bands: int = 3, classes: int = 3, dtype: torch.dtype = torch.f
 
     image = draw(2, bands, 6, 8).detach()
     superpixels = Superpixels(draw(2, 5, 6, 8).softmax(1), draw(2, 4, 6, 8), draw(2, bands, 6, 8))
-    views = tuple(View(draw(2, classes, 6, 8).softmax(1), draw(2, bands, 6, 8)) for _ in range(2))
+    views = [View(draw(2, classes, 6, 8).softmax(1), draw(2, bands, 6, 8)) for _ in range(2)]
+    xy = coordinates(6, 8, dtype=dtype).expand(2, -1, -1, -1)
+    features = torch.cat([xy, image, superpixels.feature], 1)
     return SegState(
         image=image,
         superpixels=superpixels,
-        nodes=torch.cat(
-            [coordinates(1, 5, dtype=dtype).mT.expand(2, 1, 5, 2)[:, 0], draw(2, 5, bands + 4)], 2
-        ),
+        nodes=pool(superpixels.assignment, features),
         refined=draw(2, 5, 3),
         projected=draw(2, 3, 6, 8),
         views=(views[0], views[1]),

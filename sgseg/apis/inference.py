@@ -87,6 +87,7 @@ class Segmenter:
             inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
         data = self.model.data_preprocessor(dict(inputs=inputs), False)
         state: SegState = self.model(data["inputs"], mode="tensor")
+        assert state.probability is not None  # what mode "tensor" promises
         probability = F.interpolate(state.probability, (height, width), mode="bilinear")
         clusters = probability.argmax(1)[0].cpu().numpy()  # (H, W)
         return self.mapping[clusters], state

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from ..engine.checkpoint import load_checkpoint
 from ..engine.record import json_safe
@@ -63,11 +64,12 @@ def build_config(
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     if amp:
-        config.optim_wrapper.type = "AmpOptimWrapper"
-        if not torch.cuda.is_available():
-            config.optim_wrapper.dtype = "bfloat16"
+        on_gpu = torch.cuda.is_available()
+        config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
     if options:
         config.merge_from_dict(dict(options))
+    if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
+        import_modules_from_strings(**config.custom_imports)
     seed = (config.get("randomness") or {}).get("seed")
     if seed is not None:
         config.model.seed = seed
@@ -83,6 +85,8 @@ def _adapt_to_cpu(config: Config) -> None:
         config.env_cfg.dist_cfg.backend = "gloo"
         config.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel",
+            device_ids=None,
+            broadcast_buffers=False,
             find_unused_parameters=config.get("find_unused_parameters", False),
         )
 

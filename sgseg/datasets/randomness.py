@@ -14,7 +14,7 @@ import torch
 class Draw(NamedTuple):
     """What a sampler hands to a data set: which item, and in which epoch."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuple has a method of this name, unused here
     epoch: int
 
 

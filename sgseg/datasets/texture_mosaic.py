@@ -142,7 +142,7 @@ class TextureMosaic(SegDataset):
         sites = rng.uniform(0, self.size, (rng.integers(self.cells[0], self.cells[1] + 1), 2))
         coarse = rng.normal(0, self.size / 16, (4, 4, 2))
         bend = cv2.resize(coarse, (self.size, self.size), interpolation=cv2.INTER_CUBIC)
-        grid = np.stack(np.mgrid[: self.size, : self.size], -1) + bend  # (S, S, 2)
+        grid = np.moveaxis(np.mgrid[: self.size, : self.size], 0, -1) + bend  # (S, S, 2)
         distance = np.linalg.norm(grid[:, :, None] - sites, axis=-1)  # (S, S, cells)
         return distance.argmin(-1)
 
@@ -158,4 +158,5 @@ class TextureMosaic(SegDataset):
             window = window[:, ::-1]
         if self.scale == 1:
             return np.ascontiguousarray(window)
-        return cv2.resize(window, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(window, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        return small.astype(np.float32)

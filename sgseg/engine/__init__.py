@@ -3,13 +3,14 @@
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
 from .monitor import PeakMemoryHook
-from .optim import ModuleLRConstructor
+from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
 from .stage import TrainingStageHook
 from .visual import PictureHook
 
 __all__ = [
     "AtomicLocalBackend",
+    "CPUAmpOptimWrapper",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
     "ModuleLRConstructor",

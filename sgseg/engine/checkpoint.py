@@ -124,7 +124,8 @@ def _check_weights(runner: Runner, loaded: Mapping[str, Any]) -> None:
 
 
 def _random_state() -> dict[str, Any]:
-    version, words, position, *gauss = np.random.get_state()  # type: ignore[misc]
+    numpy_state: Any = np.random.get_state()
+    version, words, position, *gauss = numpy_state
     state = dict(
         torch=torch.get_rng_state(),
         numpy=[str(version), torch.from_numpy(words.astype(np.int64)), int(position), *gauss],

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
+from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
+from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class CPUAmpOptimWrapper(OptimWrapper):
+    """Training under bfloat16 autocast on a CPU, which mmengine's own AMP wrapper refuses.
+
+    bfloat16 has the exponents of float32, so nothing needs a loss scale.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast around the forward pass."""
+        with super().optim_context(model), torch.autocast("cpu", dtype=torch.bfloat16):
+            yield
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -44,9 +59,9 @@ class ModuleLRConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimiser wrapper for ``model``."""
-        model = model.module if is_model_wrapper(model) else model
+        bare: Any = model.module if is_model_wrapper(model) else model
         groups: dict[str, list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
+        for name, parameter in bare.named_parameters():
             if parameter.requires_grad:
                 groups.setdefault(name.split(".")[0], []).append(parameter)
         missing = sorted(set(groups) - set(self.rates))

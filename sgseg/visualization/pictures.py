@@ -65,15 +65,26 @@ def overlay(image: RGB, labels: npt.NDArray[Any], colours: RGB, opacity: float =
 
 
 def draw_borders(
-    image: RGB, regions: npt.NDArray[Any], colour: Sequence[int] = (255, 255, 0)
+    image: RGB, regions: npt.NDArray[Any], colour: Sequence[int] = (255, 255, 0), scale: int = 4
 ) -> RGB:
-    """Mark every pixel whose right or lower neighbour belongs to another region."""
+    """Outline regions with lines one pixel wide on an enlarged image.
+
+    Args:
+        image: (H, W, 3).
+        regions: (H, W) region of each pixel.
+        colour: of the lines.
+        scale: enlargement, so that lines do not hide small regions.
+
+    Returns:
+        (scale * H, scale * W, 3).
+    """
+    image = image.repeat(scale, 0).repeat(scale, 1)
+    regions = regions.repeat(scale, 0).repeat(scale, 1)
     border = np.zeros(regions.shape, bool)
     border[:, :-1] |= regions[:, 1:] != regions[:, :-1]
     border[:-1] |= regions[1:] != regions[:-1]
-    marked = image.copy()
-    marked[border] = colour
-    return marked
+    image[border] = colour
+    return image
 
 
 def features_as_rgb(features: npt.NDArray[Any]) -> RGB:
@@ -108,7 +119,8 @@ def picture_strip(
     top = head
     for row, height in zip(rows, heights, strict=True):
         for column, picture in enumerate(row):
-            sized = cv2.resize(picture, (side, height), interpolation=cv2.INTER_NEAREST)
+            how = cv2.INTER_AREA if picture.shape[1] > side else cv2.INTER_NEAREST
+            sized = cv2.resize(picture, (side, height), interpolation=how)
             left = column * (side + gap)
             canvas[top : top + height, left : left + side] = sized
         top += height + gap

@@ -20,7 +20,12 @@ def run(*command: str, code: int = 0) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         timeout=300,
     )
     assert done.returncode == code, done.stdout[-3000:]
@@ -41,13 +46,29 @@ def test_train_test_on_two_processes(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         os.environ["MASTER_PORT"] = str(free.getsockname()[1])
     options = [*OPTIONS, "val_dataloader.batch_size=1", "val_dataloader.dataset.length=5"]
-    run("bash", "tools/dist_train.sh", MOSAIC, "2", "--work-dir", str(tmp_path),
-        "--cfg-options", *options)
+    run(
+        "bash",
+        "tools/dist_train.sh",
+        MOSAIC,
+        "2",
+        "--work-dir",
+        str(tmp_path),
+        "--cfg-options",
+        *options,
+    )
     record = json.loads((tmp_path / "eval.json").read_text())
     assert record["images"] == 5  # an odd number: nothing is padded
-    out = run(sys.executable, "tools/test.py", MOSAIC, str(tmp_path / "epoch_3.pth"),
-              "--work-dir", str(tmp_path / "test"), "--cfg-options", *options,
-              "test_dataloader.dataset.length=5")
+    out = run(
+        sys.executable,
+        "tools/test.py",
+        MOSAIC,
+        str(tmp_path / "epoch_3.pth"),
+        "--work-dir",
+        str(tmp_path / "test"),
+        "--cfg-options",
+        *options,
+        "test_dataloader.dataset.length=5",
+    )
     assert f"accuracy {record['accuracy']:.2f} %" in out
 
 
@@ -77,20 +98,26 @@ def test_a_block_from_outside_trains(tmp_path: Path) -> None:
         "    def forward(self, x, pos, neighbours):\n"
         "        return torch.relu(self.linear(gather_neighbours(x, neighbours).mean(2)))\n"
     )
-    config = tmp_path / "my_config.py"
-    config.write_text(
-        "import sys\n"
-        f"sys.path.insert(0, {str(tmp_path)!r})\n"
-        "custom_imports = dict(imports=['my_block'])\n"
-        f"_base_ = []\n"
-    )
     # The option names the block by text; the import makes it known.
     os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
     done = subprocess.run(
-        [sys.executable, "tools/train.py", MOSAIC, "--work-dir", str(tmp_path / "run"),
-         "--cfg-options", *OPTIONS, "train_cfg.max_epochs=2", "param_scheduler.0.end=2",
-         "model.neck.block.type=MeanBlock", "custom_imports.imports=my_block"],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+        [
+            sys.executable,
+            "tools/train.py",
+            MOSAIC,
+            "--work-dir",
+            str(tmp_path / "run"),
+            "--cfg-options",
+            *OPTIONS,
+            "train_cfg.max_epochs=2",
+            "param_scheduler.0.end=18",
+            "model.neck.block.type=MeanBlock",
+            "custom_imports.imports=my_block",
+        ],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     from sgseg.engine.checkpoint import load_checkpoint

@@ -91,6 +91,7 @@ class SPNN(nn.Module):
             [self.num_superpixels, self.in_channels], 1
         )
         if self.logit_norm:
-            deviation, mean = torch.std_mean(logits, (2, 3), keepdim=True, correction=0)
-            logits = (logits - mean) / deviation.clamp_min(1e-5)
+            # torch's instance_norm in every case but one: it refuses an image of one pixel.
+            variance, mean = torch.var_mean(logits, (2, 3), keepdim=True, correction=0)
+            logits = (logits - mean) * (variance + 1e-5).rsqrt()
         return Superpixels(softmax(logits / self.temperature), feature, reconstruction)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
-from ...structures import SegState, Superpixels
+from ...structures import SegState, Superpixels, View
 from .base import UnsupervisedSegmentor
 from .diagnostics import diagnose
 from .draws import StepDraws
+from .views import ViewPair
 
 Stage = Literal["superpixel", "segmentation", "joint"]
 Config = Mapping[str, Any]
@@ -144,21 +145,24 @@ class SGSeg(UnsupervisedSegmentor):
 
     def _read_twice(self, image: Tensor) -> SegState:
         """The state of a training batch, the head's two readings included."""
-        if self.views is None:
-            state, pair = self._train_state(image), (image, image)
-        else:
-            pair = self.views(image, self.draws.generator())
-            state = self._train_state(torch.cat(pair))
+        pair = self._pair(image)
+        once = self.views is None
+        state = self._train_state(image if once else torch.cat(pair.images))
         if self.stage == "superpixel":
             return state
         x = self._head_input(state)
-        inputs = (x, x) if self.views is None else x.chunk(2)
-        first, second = (
-            self.decode_head(half, order)
-            for half, order in zip(inputs, self.draws.orders(), strict=True)
-        )
-        state.views, state.view_images = (first, second), pair
+        inputs = (x, x) if once else x.chunk(2)
+        readings = []
+        for number, (half, order) in enumerate(zip(inputs, self.draws.orders(), strict=True)):
+            view = self.decode_head(half, order)
+            readings.append(View(pair.align(number, view.probability), view.reconstruction))
+        state.views, state.view_images = (readings[0], readings[1]), pair.images
         return state
+
+    def _pair(self, image: Tensor) -> ViewPair:
+        if self.views is None:
+            return ViewPair((image, image), ((0, 0), (0, 0)))
+        return self.views(image, self.draws.generator())
 
     def _train_state(self, image: Tensor) -> SegState:
         if self.stage == "superpixel":

@@ -1,6 +1,8 @@
-"""Two differently lit copies of an image, one for each reading."""
+"""Two differently lit and placed copies of an image, one for each reading."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +11,23 @@ from torch import Tensor, nn
 from ...registry import MODELS
 
 
+class ViewPair(NamedTuple):
+    """Two views of the same images and how far each was rolled."""
+
+    images: tuple[Tensor, Tensor]
+    """(B, C, H, W) each."""
+    shifts: tuple[tuple[int, int], tuple[int, int]]
+    """Rows and columns that each view was rolled by."""
+
+    def align(self, number: int, x: Tensor) -> Tensor:
+        """Roll a map read from view ``number`` back to where the image's pixels are."""
+        down, right = self.shifts[number]
+        return x.roll((-down, -right), (2, 3)) if down or right else x
+
+
 @MODELS.register_module()
 class PhotometricViews(nn.Module):
-    r"""Two photometric jitters of the same images; positions do not move.
+    r"""Two photometric jitters of the same images, each rolled to another place.
 
     .. math:: I'(x) = I(x) \, e^{c\,n_c(x) + g\,n_g} + b\,n_b(x)
 
@@ -20,7 +36,11 @@ class PhotometricViews(nn.Module):
     the other reading, so they stop being worth a class. Not in the paper; IIC jitters colour
     between its two views in this spirit.
 
-    Shapes: image (B, C, H, W) -> two views (B, C, H, W).
+    Rolling (what leaves on one side enters on the other) moves the image's border: otherwise the
+    zero padding of every convolution tells both readings how near it is, and nearness to the border
+    becomes a class.
+
+    Shapes: image (B, C, H, W) -> :class:`ViewPair` of two (B, C, H, W).
 
     Args:
         contrast: c, deviation of the logarithm of the gain.
@@ -28,6 +48,7 @@ class PhotometricViews(nn.Module):
         band_gain: g, deviation of the logarithm of the gain of each band.
         cells: the fields are drawn on a cells x cells grid and interpolated; 1 lights the whole
             image evenly.
+        roll: whether each view of a batch is rolled by a random number of rows and columns.
 
     Raises:
         ValueError: for a negative deviation or fewer than one cell.
@@ -39,6 +60,7 @@ class PhotometricViews(nn.Module):
         brightness: float = 0.3,
         band_gain: float = 0.1,
         cells: int = 4,
+        roll: bool = True,
     ) -> None:
         super().__init__()
         if min(contrast, brightness, band_gain) < 0 or cells < 1:
@@ -50,8 +72,9 @@ class PhotometricViews(nn.Module):
         self.brightness = brightness
         self.band_gain = band_gain
         self.cells = cells
+        self.roll = roll
 
-    def forward(self, image: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, generator: torch.Generator) -> ViewPair:
         """Both views of ``image``; ``generator`` lives on the CPU."""
         count, bands = 2 * len(image), image.shape[1]
         grid = torch.randn(count, 2, self.cells, self.cells, generator=generator).to(image)
@@ -60,5 +83,9 @@ class PhotometricViews(nn.Module):
         contrast, brightness = fields.split(1, 1)  # (2B, 1, H, W) each
         gain = (self.contrast * contrast + self.band_gain * band).exp()  # (2B, C, H, W)
         views = torch.cat([image, image]) * gain + self.brightness * brightness
-        first, second = views.chunk(2)
-        return first, second  # (B, C, H, W) each
+        first, second = views.chunk(2)  # (B, C, H, W) each
+        if not self.roll:
+            return ViewPair((first, second), ((0, 0), (0, 0)))
+        free = torch.rand(2, 2, generator=generator) * torch.tensor(image.shape[2:])
+        (a, b), (c, d) = free.int().tolist()
+        return ViewPair((first.roll((a, b), (2, 3)), second.roll((c, d), (2, 3))), ((a, b), (c, d)))

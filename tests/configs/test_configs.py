@@ -1,0 +1,147 @@
+"""Every config loads, builds its model, differs from its parent only on its axis, and dumps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from sgseg.apis import build_config
+from sgseg.engine import ModuleLRConstructor
+from sgseg.registry import MODELS
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sgseg").glob("*.py"))
+MAIN = "sgseg_diffgcn_coco15"
+
+
+def load(name: str) -> Config:
+    """A config by its name."""
+    return build_config(CONFIGS[0].with_name(f"{name}.py"))
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists as dotted keys."""
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    else:
+        return {prefix: value}
+    return {k: v for key, item in pairs for k, v in flat(item, f"{prefix}.{key}").items()}
+
+
+def changes(name: str, parent: str) -> set[str]:
+    """Dotted keys in which a config differs from its parent, the work dir apart."""
+    one, other = flat(load(name).to_dict()), flat(load(parent).to_dict())
+    keys = one.keys() | other.keys()
+    different = {key for key in keys if str(one.get(key)) != str(other.get(key))}
+    return {k.lstrip(".") for k in different if k not in (".work_dir", ".seed", ".name")}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_builds_with_a_rate_for_every_part(path: Path) -> None:
+    """The model builds, and every part of it has a learning rate."""
+    config = build_config(path)
+    with torch.device("meta"):
+        model = MODELS.build(config.model)
+    ModuleLRConstructor(dict(optimizer=dict(type="Adam")), config.optim_wrapper.paramwise_cfg)(
+        model
+    )
+    assert config.default_hooks.checkpoint.max_keep_ckpts >= 2
+    for loader in (config.val_dataloader, config.test_dataloader):
+        assert loader.sampler.round_up is False  # padded samples would count twice
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
+    """The config a run writes down is the config it ran."""
+    config = build_config(path)
+    config.dump(tmp_path / "dumped.py")
+    again = Config.fromfile(tmp_path / "dumped.py")
+    kinds = {key: str(value) for key, value in flat(again.model.to_dict()).items()}
+    for key, value in flat(config.model.to_dict()).items():
+        name = f"{value.__module__}.{value.__name__}" if isinstance(value, type) else str(value)
+        assert kinds[key].rsplit(".")[-1] == name.rsplit(".")[-1], key
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "expected"),
+    [
+        *(
+            (f"sgseg_diffgcn_n{n}_coco15", MAIN, {"model.backbone.num_superpixels"})
+            for n in (50, 100, 400)
+        ),
+        *(
+            (f"sgseg_diffgcn_n{n}_coco3", "sgseg_diffgcn_coco3", {"model.backbone.num_superpixels"})
+            for n in (50, 200, 400)
+        ),
+        *((f"sgseg_diffgcn_k{k}_coco15", MAIN, {"model.neck.knn"}) for k in (5, 10, 40)),
+        ("sgseg_pointnet_coco15", MAIN, {"model.neck.block.type"}),
+        ("sgseg_dgcnn_coco15", MAIN, {"model.neck.block.type"}),
+        ("sgseg_diffgcn_disjoint_coco15", MAIN, {"custom_hooks.4.stages.1"}),
+    ],
+)
+def test_variant_differs_on_its_axis(name: str, parent: str, expected: set[str]) -> None:
+    """An ablation changes what its name says and nothing else."""
+    found = {key for key in changes(name, parent) if not key.startswith("stage_hook")}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "rates", "superpixels", "knn", "classes", "bands", "batch", "alpha", "beta", "gamma"),
+    [
+        ("sgseg_diffgcn_coco15", (1e-5, 5e-4, 5e-6), 200, 20, 15, 3, 64, 2, 5, 1),
+        ("sgseg_diffgcn_coco3", (1e-5, 5e-4, 5e-5), 100, 20, 3, 3, 64, 2, 5, 1),
+        ("sgseg_diffgcn_potsdam", (5e-5, 1e-4, 1e-6), 100, 20, 6, 4, 32, 1, 5, 0.5),
+        ("sgseg_diffgcn_potsdam3", (5e-5, 5e-4, 5e-6), 100, 20, 3, 4, 32, 1, 5, 0.5),
+    ],
+)
+def test_table_12(
+    name: str,
+    rates: tuple[float, ...],
+    superpixels: int,
+    knn: int,
+    classes: int,
+    bands: int,
+    batch: int,
+    alpha: float,
+    beta: float,
+    gamma: float,
+) -> None:
+    """Table 12 and Appendix A stand in the four main configs."""
+    config = load(name)
+    model = config.model
+    lr = config.optim_wrapper.paramwise_cfg.lr
+    assert (lr.backbone, lr.neck, lr.decode_head) == rates
+    assert model.backbone.num_superpixels == superpixels
+    assert model.neck.knn == knn
+    assert model.neck.in_channels == 2 + bands + 512
+    assert model.decode_head.num_classes == classes
+    assert model.backbone.in_channels == model.data_preprocessor.bands == bands
+    assert config.train_dataloader.batch_size == batch
+    losses = model.losses
+    weights = (
+        losses.smoothness.weight,
+        losses.superpixel_reconstruction.weight,
+        losses.edge.weight,
+    )
+    assert weights == (alpha, beta, gamma)
+
+
+def test_arguments_reach_every_place(tmp_path: Path) -> None:
+    """--data, --num-classes, --seed and --amp set all places that depend on them."""
+    (tmp_path / "labels").mkdir()
+    config = build_config(
+        CONFIGS[0].with_name("sgseg_diffgcn_folder.py"),
+        data=tmp_path,
+        num_classes=7,
+        seed=3,
+        amp=True,
+    )
+    loaders = (config.train_dataloader, config.val_dataloader, config.test_dataloader)
+    assert {loader.dataset.root for loader in loaders} == {str(tmp_path)}
+    assert config.model.decode_head.num_classes == 7
+    assert config.val_evaluator.num_clusters == config.test_evaluator.num_clusters == 7
+    assert config.randomness.seed == config.model.seed == 3
+    assert config.optim_wrapper.type.endswith("AmpOptimWrapper")

@@ -6,6 +6,8 @@ Example:
 
 import argparse
 
+from mmengine.config import DictAction
+
 from sgseg.analysis import measure_baselines
 from sgseg.apis import build_config
 
@@ -20,8 +22,16 @@ def main() -> None:
     parser.add_argument("--num-classes", type=int, help="number of clusters K")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--seed", type=int, default=0, help="seed of K-Means and the weights")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     args = parser.parse_args()
-    config = build_config(args.config, args.data, args.num_classes, args.label_map, seed=args.seed)
+    config = build_config(
+        args.config,
+        args.data,
+        args.num_classes,
+        args.label_map,
+        seed=args.seed,
+        options=args.cfg_options,
+    )
     found = measure_baselines(config)
     for name, accuracy in found._asdict().items():
         print(f"{name:<10}{accuracy:6.2f} %")

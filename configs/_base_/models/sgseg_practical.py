@@ -18,12 +18,16 @@ model.merge(
         neck=dict(in_channels=2 + 3 + 8 * 4, channels=16, knn=6, graph_on="xy", use_position=False),
         decode_head=dict(in_channels=3 + 16, base_channels=16, multipliers=(2, 2, 2, 2)),
         # Each reading has its own light, superpixels and graph; node features enter normalised.
-        views=dict(type=PhotometricViews, contrast=0.6, brightness=0.6, band_gain=0.1, cells=4),
+        views=dict(
+            type=PhotometricViews, contrast=0.6, brightness=0.6, band_gain=0.1, cells=4, roll=False
+        ),
         fusion=dict(type=GatedFusion, init=0.1),
+        # Mutual information would turn superpixels into codes that both readings share.
+        detach_superpixels=True,
         # Read as in training: the unmasked pass has other statistics.
         predict_orders=(1, 2, 3, 4, 5, 6, 7, 8),
         # A class has to hold over a neighbourhood, and all classes are to be used.
-        losses=dict(mutual_information=dict(half_window=12, balance=1.5)),
+        losses=dict(mutual_information=dict(half_window=6, balance=1.5)),
     )
 )
 # Rebuilding the image keeps the head on brightness; total variation shrinks the node features.

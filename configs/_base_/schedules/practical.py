@@ -1,4 +1,4 @@
-"""Two epochs of superpixels, then sixteen of graph and head with a falling rate (disjoint)."""
+"""One epoch of superpixels, then ten end to end with a falling rate."""
 
 from mmengine.config import read_base
 from mmengine.optim import CosineAnnealingLR
@@ -6,13 +6,13 @@ from mmengine.optim import CosineAnnealingLR
 with read_base():
     from .pretrain_joint import *  # noqa: F403
 
-train_cfg.merge(dict(max_epochs=18, val_interval=18, val_begin=1))
+train_cfg.merge(dict(max_epochs=11, val_interval=11, val_begin=1))
 param_scheduler = [
     dict(
         type=CosineAnnealingLR,
-        begin=2,
-        end=18,
-        T_max=16,
+        begin=1,
+        end=11,
+        T_max=10,
         eta_min_ratio=0.02,
         by_epoch=True,
         convert_to_iter_based=True,
@@ -20,4 +20,4 @@ param_scheduler = [
 ]
 learning_rates = dict(backbone=1e-3, neck=1e-3, decode_head=2e-3, fusion=2e-3)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-stage_hook.merge(dict(stages=[(0, "superpixel"), (2, "segmentation")]))
+stage_hook.merge(dict(stages=[(0, "superpixel"), (1, "joint")]))

@@ -5,6 +5,7 @@ from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from sgseg.engine import (
+    EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
     PeakMemoryHook,
@@ -34,6 +35,7 @@ custom_hooks = [
     dict(type=EvaluationRecordHook),
     dict(type=PictureHook, count=6, interval=1),
     dict(type=PeakMemoryHook),
+    dict(type=EqualBuffersHook),
 ]
 
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])

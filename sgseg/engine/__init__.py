@@ -2,6 +2,7 @@
 
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
+from .distributed import EqualBuffersHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
@@ -11,6 +12,7 @@ from .visual import PictureHook
 __all__ = [
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
+    "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
     "ModuleLRConstructor",

@@ -79,7 +79,7 @@ def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
         *((f"sgseg_diffgcn_k{k}_coco15", MAIN, {"model.neck.knn"}) for k in (5, 10, 40)),
         ("sgseg_pointnet_coco15", MAIN, {"model.neck.block.type"}),
         ("sgseg_dgcnn_coco15", MAIN, {"model.neck.block.type"}),
-        ("sgseg_diffgcn_disjoint_coco15", MAIN, {"custom_hooks.4.stages.1"}),
+        ("sgseg_diffgcn_disjoint_coco15", MAIN, {"custom_hooks.5.stages.1"}),
     ],
 )
 def test_variant_differs_on_its_axis(name: str, parent: str, expected: set[str]) -> None:

@@ -1,5 +1,6 @@
 """COCO-Stuff with 3 classes: x0.33, 128-pixel crops; trained on and scored on both splits (IIC)."""
 
+from mmcv.transforms import RandomFlip
 from mmengine.dataset import DefaultSampler, default_collate
 
 from sgseg.datasets import COCOStuff3, CropTo, DrawSampler, PackInputs, Rescale
@@ -18,6 +19,7 @@ train_dataloader = dict(
         transforms=[
             dict(type=Rescale, factor=0.33),
             dict(type=CropTo, size=128, random=True),
+            dict(type=RandomFlip, prob=0.5),
             dict(type=PackInputs),
         ],
     ),

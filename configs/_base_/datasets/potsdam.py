@@ -1,5 +1,6 @@
 """Potsdam with 6 classes: RGBIR patches of 200 x 200, whole; trained on and scored on all."""
 
+from mmcv.transforms import RandomFlip
 from mmengine.dataset import DefaultSampler, default_collate
 
 from sgseg.datasets import DrawSampler, PackInputs, Potsdam
@@ -16,6 +17,7 @@ train_dataloader = dict(
         type=Potsdam,
         root="data/potsdam",
         transforms=[
+            dict(type=RandomFlip, prob=0.5),
             dict(type=PackInputs),
         ],
     ),

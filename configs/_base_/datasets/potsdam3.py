@@ -1,5 +1,6 @@
 """Potsdam with 3 classes: RGBIR patches of 200 x 200, whole; trained on and scored on all."""
 
+from mmcv.transforms import RandomFlip
 from mmengine.dataset import DefaultSampler, default_collate
 
 from sgseg.datasets import DrawSampler, PackInputs, Potsdam3
@@ -16,6 +17,7 @@ train_dataloader = dict(
         type=Potsdam3,
         root="data/potsdam",
         transforms=[
+            dict(type=RandomFlip, prob=0.5),
             dict(type=PackInputs),
         ],
     ),

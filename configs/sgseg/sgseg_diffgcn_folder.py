@@ -11,4 +11,4 @@ with read_base():
 
 model.decode_head.num_classes = 4
 predict_side = 96
-custom_hooks = [*custom_hooks, stage_hook]
+custom_hooks = [*custom_hooks, stage_hook, statistics_hook]

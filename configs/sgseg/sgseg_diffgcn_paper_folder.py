@@ -16,5 +16,6 @@ model.merge(
         decode_head=dict(in_channels=3 + 16, num_classes=4, base_channels=16),
     )
 )
+stage_hook.merge(dict(stages=[(0, "superpixel"), (2, "joint")]))
 predict_side = 96
 custom_hooks = [*custom_hooks, stage_hook]

@@ -7,6 +7,7 @@ from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
 from .stage import TrainingStageHook
+from .statistics import SetStatisticsHook
 from .visual import PictureHook
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",
+    "SetStatisticsHook",
     "TrainingStageHook",
 ]

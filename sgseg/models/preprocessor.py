@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..registry import MODELS
 
-Standardise = Literal["image", "fixed", "none"]
+Standardise = Literal["image", "fixed", "set", "none"]
 
 
 @MODELS.register_module()
@@ -25,7 +25,9 @@ class ImagePreprocessor(BaseDataPreprocessor):
         standardise: ``image`` gives every band of every image zero mean and unit deviation (the
             scale at which sigma = 10 of Eq 10 means something); it also removes an image's
             overall brightness and colour. ``fixed`` uses ``mean`` and ``std`` for all images and
-            keeps them. ``none`` stops at [0, 1].
+            keeps them. ``set`` does so with the training set's own values, which
+            ``SetStatisticsHook`` measures and the checkpoint keeps (0.5 and 0.25 until then).
+            ``none`` stops at [0, 1].
         mean, std: one value per band, on the [0, 1] scale, for ``fixed``.
         non_blocking: copy to the device without waiting.
 
@@ -57,8 +59,11 @@ class ImagePreprocessor(BaseDataPreprocessor):
             )
         self.bands = bands
         self.standardise = standardise
-        self.register_buffer("mean", torch.tensor(list(mean or [])).view(-1, 1, 1), False)
-        self.register_buffer("std", torch.tensor(list(std or [])).view(-1, 1, 1), False)
+        measured = standardise == "set"
+        if measured:
+            mean, std = [0.5] * bands, [0.25] * bands
+        self.register_buffer("mean", torch.tensor(list(mean or [])).view(-1, 1, 1), measured)
+        self.register_buffer("std", torch.tensor(list(std or [])).view(-1, 1, 1), measured)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """The batch with ``inputs`` ready for the network; other keys only change device."""
@@ -74,11 +79,21 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Scale and standardise (B, C, H, W)."""
-        image = inputs.float() / (1.0 if inputs.is_floating_point() else 255.0)
+        image = self.to_unit(inputs)
         if self.standardise == "image":
             deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
             # A flat band stays zero; one grey level is 4e-3.
             return (image - mean) / deviation.clamp_min(1e-4)
-        if self.standardise == "fixed":
+        if self.standardise in ("fixed", "set"):
             return (image - self.mean) / self.std
         return image
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Use these values, (C,) on the [0, 1] scale; a constant band is only shifted."""
+        self.mean.copy_(mean.view(-1, 1, 1))
+        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)).view(-1, 1, 1))
+
+    @staticmethod
+    def to_unit(inputs: Tensor) -> Tensor:
+        """uint8, or float in [0, 1], to float32 in [0, 1]."""
+        return inputs.float() / (1.0 if inputs.is_floating_point() else 255.0)

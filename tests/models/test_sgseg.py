@@ -131,6 +131,36 @@ def test_orders_differ_are_equal_on_ranks_and_survive_a_restart() -> None:
     )
 
 
+def test_rolled_coordinates_hide_the_place() -> None:
+    """In training the two readings see other coordinates, drawn from the step; never in use."""
+    backbone = dict(type="SPNN", num_superpixels=6, base_channels=2, with_coords=True)
+    model = build(
+        backbone=backbone,
+        views=dict(type="PhotometricViews", contrast=0, brightness=0, band_gain=0, roll=False),
+        roll_coordinates=True,
+    )
+    model.train()
+    step = model.draws.step
+    seen = model._read_twice(images()).superpixels
+    again = model._read_twice(images()).superpixels
+    assert seen is not None
+    assert again is not None
+    assert torch.equal(seen.assignment, again.assignment)  # the same step draws the same
+    first, second = seen.assignment.chunk(2)
+    assert (first - second).abs().max() > 1e-3
+    assert model.draws.step == step
+    model.eval()
+    plain = model.describe(images()).superpixels
+    assert plain is not None
+    assert torch.equal(plain.assignment, model.backbone(images()).assignment)
+
+
+def test_rolled_coordinates_need_coordinates() -> None:
+    """A backbone without coordinates has nothing to roll."""
+    with pytest.raises(ValueError, match="with_coords"):
+        build(roll_coordinates=True)
+
+
 def test_views_align() -> None:
     """What is rolled away is rolled back: without jitter both views align to the image."""
     views = PhotometricViews(contrast=0, brightness=0, band_gain=0)

@@ -66,6 +66,19 @@ def test_paper_network_does_not_know_positions() -> None:
     assert change(net()) < 1e-12 < 1e-6 < change(net(with_coords=True))
 
 
+def test_a_shift_rolls_the_coordinates_alone() -> None:
+    """Away from the border, a rolled image with equally rolled coordinates is rolled throughout."""
+    x = image(height=48, width=48).double()
+    model = net(with_coords=True).double().eval()
+    inner = (..., slice(20, 28), slice(20, 28))  # the window of 21 pixels stays inside
+    shift = torch.tensor([[3, 0], [0, 5]])
+    here = model(x).assignment
+    there = model(torch.stack([x[0].roll(3, 1), x[1].roll(5, 2)]), shift).assignment
+    back = torch.stack([there[0].roll(-3, 1), there[1].roll(-5, 2)])
+    torch.testing.assert_close(back[inner], here[inner], rtol=0, atol=1e-12)
+    assert not torch.equal(model(x, shift).assignment[inner], here[inner])
+
+
 def test_with_coords_keeps_the_outputs() -> None:
     """Two more input channels, the same reconstruction bands."""
     model = net(4, with_coords=True)

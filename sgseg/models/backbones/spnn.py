@@ -20,6 +20,14 @@ def _conv(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     )
 
 
+def _coordinates_of(image: Tensor, shift: Tensor | None) -> Tensor:
+    """(B, 2, H, W): the coordinates of each image's pixels, rolled by ``shift``."""
+    xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)  # (2, H, W)
+    if shift is None:
+        return xy.expand(len(image), -1, -1, -1)
+    return torch.stack([xy.roll((down, right), (1, 2)) for down, right in shift.tolist()])
+
+
 @MODELS.register_module()
 class SPNN(nn.Module):
     r"""Soft superpixels of an image, learned without labels (Eq 4, Table 7).
@@ -75,8 +83,15 @@ class SPNN(nn.Module):
         self.classifier = nn.Conv2d(8 * c, num_superpixels + in_channels, 1)
         xavier_(self)
 
-    def forward(self, image: Tensor) -> Superpixels:
-        """Soft assignment, penultimate features and reconstruction of ``image``."""
+    def forward(self, image: Tensor, shift: Tensor | None = None) -> Superpixels:
+        """Soft assignment, penultimate features and reconstruction of ``image``.
+
+        Args:
+            image: (B, C, H, W).
+            shift: (B, 2) rows and columns by which the coordinates, not the image, are rolled;
+                only with ``with_coords``. Kept on the CPU, so that reading it does not wait for
+                a GPU.
+        """
         if image.dim() != 4 or image.shape[1] != self.in_channels:
             raise ValueError(
                 f"SPNN: expected images (B, {self.in_channels}, H, W), got {tuple(image.shape)}: "
@@ -84,8 +99,7 @@ class SPNN(nn.Module):
             )
         x = image
         if self.with_coords:
-            xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
-            x = torch.cat([image, xy.expand(len(image), -1, -1, -1)], 1)  # (B, C+2, H, W)
+            x = torch.cat([image, _coordinates_of(image, shift)], 1)  # (B, C+2, H, W)
         feature = self.trunk(x)  # (B, 8c, H, W)
         logits, reconstruction = self.classifier(feature).split(
             [self.num_superpixels, self.in_channels], 1

@@ -41,6 +41,10 @@ class SGSeg(UnsupervisedSegmentor):
         predict_orders: raster orders averaged at inference; (0,) is the paper's unmasked pass,
             (1, ..., 8) reads as in training, at eight times the head's cost.
         detach_superpixels: keep the segmentation losses from reaching the backbone.
+        roll_coordinates: in training, roll the coordinates that the backbone sees by other rows
+            and columns for each image and reading. Superpixels with coordinates hand each pixel's
+            place to the node features, which both readings share: the mutual information is then
+            nearly full without any semantics. The backbone must accept ``(image, shift)``.
         seed: of the raster orders and views; equal on all ranks.
 
     Attributes:
@@ -59,11 +63,17 @@ class SGSeg(UnsupervisedSegmentor):
         fusion: Config | None = None,
         predict_orders: Sequence[int] = (0,),
         detach_superpixels: bool = False,
+        roll_coordinates: bool = False,
         seed: int = 0,
         init_cfg: Config | None = None,
     ) -> None:
         preprocessor = dict(data_preprocessor or dict(type="ImagePreprocessor"))
         super().__init__(MODELS.build(preprocessor), init_cfg)
+        if roll_coordinates and not (backbone or {}).get("with_coords"):
+            raise ValueError(
+                "SGSeg: roll_coordinates rolls the coordinates of the backbone, which has none: "
+                "set backbone.with_coords or leave roll_coordinates off"
+            )
         if neck is not None and backbone is None:
             raise ValueError("SGSeg: a neck refines superpixels, so it needs a backbone")
         if not predict_orders:
@@ -76,6 +86,7 @@ class SGSeg(UnsupervisedSegmentor):
         self.fusion = MODELS.build(fusion or dict(type="ConcatFusion"))
         self.predict_orders = tuple(predict_orders)
         self.detach_superpixels = detach_superpixels
+        self.roll_coordinates = roll_coordinates
         self.draws = StepDraws(seed)
         self._stage: Stage = "joint"
 
@@ -117,9 +128,12 @@ class SGSeg(UnsupervisedSegmentor):
         state.probability = torch.stack(readings).mean(0)  # (B, K, H, W)
         return state
 
-    def describe(self, image: Tensor) -> SegState:
-        """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels."""
-        superpixels = self._superpixels(image)
+    def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
+        """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.
+
+        ``shift`` (B, 2) rolls the coordinates that the backbone sees.
+        """
+        superpixels = self._superpixels(image, shift)
         if superpixels is None:
             return SegState(image)
         assignment, feature, _ = superpixels
@@ -132,11 +146,12 @@ class SGSeg(UnsupervisedSegmentor):
         projected = project(assignment, refined)  # (B, D, H, W)  Eq 6
         return SegState(image, superpixels, nodes, refined, projected)
 
-    def _superpixels(self, image: Tensor) -> Superpixels | None:
+    def _superpixels(self, image: Tensor, shift: Tensor | None) -> Superpixels | None:
         if self.backbone is None:
             return None
+        seen = (image,) if shift is None else (image, shift)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.stage != "segmentation"):
-            return self.backbone(image)  # Eq 4
+            return self.backbone(*seen)  # Eq 4
 
     def _head_input(self, state: SegState) -> Tensor:
         if state.projected is None:
@@ -145,9 +160,10 @@ class SGSeg(UnsupervisedSegmentor):
 
     def _read_twice(self, image: Tensor) -> SegState:
         """The state of a training batch, the head's two readings included."""
-        pair = self._pair(image)
+        generator = self.draws.generator()
+        pair = self._pair(image, generator)
         once = self.views is None
-        state = self._train_state(image if once else torch.cat(pair.images))
+        state = self._train_state(image if once else torch.cat(pair.images), generator)
         if self.stage == "superpixel":
             return state
         x = self._head_input(state)
@@ -159,12 +175,15 @@ class SGSeg(UnsupervisedSegmentor):
         state.views, state.view_images = (readings[0], readings[1]), pair.images
         return state
 
-    def _pair(self, image: Tensor) -> ViewPair:
+    def _pair(self, image: Tensor, generator: torch.Generator) -> ViewPair:
         if self.views is None:
             return ViewPair((image, image), ((0, 0), (0, 0)))
-        return self.views(image, self.draws.generator())
+        return self.views(image, generator)
 
-    def _train_state(self, image: Tensor) -> SegState:
+    def _train_state(self, image: Tensor, generator: torch.Generator) -> SegState:
+        shift = None
+        if self.roll_coordinates:
+            shift = torch.randint(max(image.shape[2:]), (len(image), 2), generator=generator)
         if self.stage == "superpixel":
-            return SegState(image, self._superpixels(image))
-        return self.describe(image)
+            return SegState(image, self._superpixels(image, shift))
+        return self.describe(image, shift)

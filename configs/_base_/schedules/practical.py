@@ -1,4 +1,4 @@
-"""Two epochs of superpixels, then 38 of segmentation with a falling rate (Table 2, disjoint).
+"""Two epochs of superpixels, then 32 of segmentation with a falling rate (Table 2, disjoint).
 
 For another length set ``train_cfg.max_epochs`` alone: the rates fall towards whatever it is.
 """
@@ -11,7 +11,7 @@ from sgseg.engine import SetStatisticsHook
 with read_base():
     from .pretrain_joint import *  # noqa: F403
 
-train_cfg.merge(dict(max_epochs=40, val_interval=20, val_begin=3))
+train_cfg.merge(dict(max_epochs=34, val_interval=17, val_begin=3))
 param_scheduler = [
     dict(
         type=CosineAnnealingLR,

@@ -89,6 +89,8 @@ class SGSeg(UnsupervisedSegmentor):
         self.roll_coordinates = roll_coordinates
         self.draws = StepDraws(seed)
         self._stage: Stage = "joint"
+        # Most convolutions run faster so, at no cost where they do not.
+        self.to(memory_format=torch.channels_last)
 
     @property
     def stage(self) -> Stage:

@@ -103,10 +103,10 @@ def coco(tmp_path: Path) -> Path:
 def test_coco_tree_loads(coco: Path, kind: type, classes: tuple[int, ...]) -> None:
     """Both splits in order, each image with its own map, unlabelled rows ignored."""
     dataset = kind(str(coco))
-    assert [item for item in dataset.items] == [
-        ("train2017", "01"),
-        ("train2017", "02"),
-        ("val2017", "03"),
+    assert dataset.names() == [
+        "train2017/01",
+        "train2017/02",
+        "val2017/03",
     ]
     for index, number in enumerate(classes):
         item = dataset.load(index)
@@ -121,7 +121,7 @@ def test_coco_curated_list_chooses_images(coco: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "Coco164kFull_Stuff_Coarse_7.txt").write_text("02\n")
     fifteen = COCOStuff15(str(coco), splits=["train2017"])
-    assert fifteen.items == [("train2017", "02")]
+    assert fifteen.names() == ["train2017/02"]
     three = COCOStuff3(str(coco), splits=["train2017"])
     assert len(three) == 2, "each set has its own list"
     assert fifteen.protocol()["items_sha256"] != three.protocol()["items_sha256"]

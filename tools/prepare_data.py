@@ -25,8 +25,7 @@ def main() -> None:
         "coco_stuff",
         parents=[common],
         help="COCO 2017 images and stuffthingmaps; one cache serves 15, 3 and 3 + other classes",
-        description="SOURCE holds images/SPLIT or SPLIT (jpg), and annotations/SPLIT or "
-        "stuffthingmaps/SPLIT (png), SPLIT being train2017 and val2017.",
+        description="SOURCE: images/SPLIT or SPLIT, annotations/SPLIT or stuffthingmaps/SPLIT.",
     )
     coco.add_argument(
         "--lists",

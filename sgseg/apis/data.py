@@ -22,11 +22,11 @@ from ..datasets import Cache
 
 
 class _Speed(ProgressColumn):
-    """Images per second, over the last minute or so."""
+    """Images per second since the start of this call."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.0f} images/s" if speed else "- images/s")
+        done = task.completed - task.fields["before"]
+        return Text(f"{done / task.elapsed if task.elapsed else 0:.0f} images/s")
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
             if bar.task_ids:
                 bar.update(bar.task_ids[0], completed=done)
             else:
-                bar.add_task(title, total=total, completed=done)
+                bar.add_task(title, total=total, completed=done, before=done)
 
         yield tell
 

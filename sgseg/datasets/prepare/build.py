@@ -133,7 +133,7 @@ def _run(tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[int]:
         return
     # Spawned, not forked: a fork of a process with threads (torch, OpenCV) may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _become_worker)
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, become_worker)
     try:
         futures = [pool.submit(write_shard, *task) for task in tasks]
         for future in as_completed(futures):
@@ -142,7 +142,7 @@ def _run(tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[int]:
         pool.shutdown(cancel_futures=True)
 
 
-def _become_worker() -> None:
+def become_worker() -> None:
     """One thread for OpenCV, for there is a process a core; and die with the parent."""
     import cv2
 

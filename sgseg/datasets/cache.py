@@ -30,6 +30,8 @@ from .files import BadFileError, write_atomically
 
 FORMAT = 1
 MANIFEST, INDEX = "manifest.json", "index.npy"
+PLAN = "plan.json"
+"""Stands in a folder as long as its cache is being written."""
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -67,6 +69,23 @@ def row_type(name_bytes: int) -> np.dtype[Any]:
 def is_cache(root: str | Path) -> bool:
     """Whether a folder is a prepared data set."""
     return (Path(root) / MANIFEST).is_file()
+
+
+def find_cache(root: str | Path, dataset: str | None = None) -> Cache | None:
+    """The cache in ``root``; None if it is a folder of another kind.
+
+    Raises:
+        BadFileError: for a cache that was never finished, or of another data set.
+    """
+    if is_cache(root):
+        return Cache(root, dataset)
+    if (Path(root) / PLAN).is_file():
+        raise BadFileError(
+            root,
+            "a preparation that was stopped; call tools/prepare_data.py again with the same "
+            "arguments, it goes on where it stopped",
+        )
+    return None
 
 
 def shard_name(number: int) -> str:

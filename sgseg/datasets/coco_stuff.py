@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
 from .base import TransformConfig
-from .cache import Cache, is_cache
+from .cache import find_cache
 from .files import BadFileError, find_images, read_image, read_label, read_list
 from .split import CachedSource, Source, SplitDataset, spans
 
@@ -232,8 +232,8 @@ class _COCOStuff(SplitDataset):
         max_bad_images: int = 0,
     ) -> None:
         source: Source
-        if is_cache(root):
-            cache = Cache(root, "coco_stuff")
+        cache = find_cache(root, "coco_stuff")
+        if cache is not None:
             listed = self.CURATED_LIST if cache.manifest["lists"] else None
             source = CachedSource(cache, splits, listed)
         else:

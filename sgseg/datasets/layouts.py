@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..ops.matching import IGNORE
-from .cache import Cache, is_cache, sha256, shard_name
+from .cache import INDEX, MANIFEST, Cache, find_cache, sha256, shard_name
 from .coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
 from .files import (
     LABEL_SUFFIXES,
@@ -95,8 +95,9 @@ def find_layout(
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    if is_cache(root):
-        return CacheLayout(root)
+    cache = find_cache(root)
+    if cache is not None:
+        return CacheLayout(cache)
     if any((root / place / split).is_dir() for place in ("images", "") for split in SPLITS):
         return COCOLayout(root)
     if is_archive(root):
@@ -301,14 +302,13 @@ class ArchiveLayout:
             for names, folder, message in pairs
             for name in sorted(names)
         ]
-        counts = {split: len(ids) for split, ids in self.lists.items()}
         for split, ids in self.lists.items():
             if not ids or (published and len(ids) != COUNTS[split]):
                 message = f"{len(ids)} patches; the protocol has {COUNTS[split]}"
                 faults.append(Fault("count", str(self.root / f"{split}.txt"), message))
             if len(set(ids)) != len(ids):
                 faults.append(Fault("count", str(self.root / f"{split}.txt"), "names one twice"))
-        return faults if counts else []
+        return faults
 
     def notes(self) -> list[str]:
         return []
@@ -461,8 +461,8 @@ class CacheLayout:
     title = "prepared cache"
     one_size = False
 
-    def __init__(self, root: Path) -> None:
-        self.cache = Cache(root)
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
         self.coco = self.cache.manifest["dataset"] == "coco_stuff"
 
     def items(self) -> list[int]:
@@ -471,7 +471,7 @@ class CacheLayout:
     def structure(self, published: bool) -> list[Fault]:
         manifest, root = self.cache.manifest, self.cache.root
         faults = []
-        index = root / "index.npy"
+        index = root / INDEX
         if hashlib.sha256(index.read_bytes()).hexdigest() != manifest["index_sha256"]:
             faults.append(Fault("damaged", str(index), "is not the index of the manifest"))
         for shard in manifest["shards"]:
@@ -487,7 +487,7 @@ class CacheLayout:
                 faults.append(Fault("count", str(index), message))
         if published and not self._is_published():
             message = "the items are not those that the published numbers are on"
-            faults.append(Fault("count", str(root / "manifest.json"), message))
+            faults.append(Fault("count", str(root / MANIFEST), message))
         return faults
 
     def _is_published(self) -> bool:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
 from .base import TransformConfig
-from .cache import Cache, is_cache
+from .cache import find_cache
 from .files import read_image, read_list
 from .folder import apply_table, find_label, item_name, label_table, list_images, read_pair
 from .split import CachedSource, Source, SplitDataset, spans
@@ -135,8 +135,9 @@ class Potsdam(SplitDataset):
         if unknown:
             raise ValueError(f"{type(self).__name__}: splits {sorted(unknown)} not in {SPLITS}")
         source: Source
-        if is_cache(root):
-            source = CachedSource(Cache(root, "potsdam"), splits, bands=bands)
+        cache = find_cache(root, "potsdam")
+        if cache is not None:
+            source = CachedSource(cache, splits, bands=bands)
         else:
             source = PatchFolder(root, splits, bands)
         super().__init__(source, transforms, seed, max_bad_images)

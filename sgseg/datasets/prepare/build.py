@@ -25,6 +25,7 @@ import sgseg
 
 from ..cache import (
     FORMAT,
+    PLAN,
     Cache,
     Sample,
     is_cache,
@@ -35,7 +36,7 @@ from ..cache import (
 )
 from ..files import BadFileError, replacing, write_atomically
 
-ROWS, PLAN = "rows", "plan.json"
+ROWS = "rows"
 
 Progress = Callable[[int, int], None]
 """Called with (items done, all items): at the start, and when a shard is there."""

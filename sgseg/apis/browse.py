@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 
-from ..datasets import PackInputs
 from ..registry import DATASETS
 from ..visualization import captioned, palette, picture_strip, to_display
 
@@ -31,13 +33,15 @@ def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple
     Raises:
         ValueError: if the config has no such data loader.
     """
-    loader = config.get(f"{split}_dataloader")
+    loader = copy.deepcopy(config.get(f"{split}_dataloader"))
     if not loader:
         raise ValueError(f"this config has no {split}_dataloader")
     dataset = DATASETS.build(loader.dataset)
-    for transform in dataset.transforms:
-        if isinstance(transform, PackInputs):
-            transform.with_labels = True  # to look at; the description below is as configured
+    described = dataset.metainfo["protocol"]
+    last = loader.dataset.get("transforms", [{}])[-1]
+    if "PackInputs" in str(last.get("type")):
+        last.with_labels = True  # to look at; the protocol is as configured
+        dataset = DATASETS.build(loader.dataset)
     colours = palette(max(len(dataset.classes), 1))
     pictures = []
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
@@ -48,13 +52,12 @@ def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple
     missing = -len(pictures) % _COLUMNS
     pictures += [np.full_like(pictures[0], 255)] * missing
     rows = [pictures[start : start + _COLUMNS] for start in range(0, len(pictures), _COLUMNS)]
-    summary = _summary(dataset, tuple(item["inputs"].shape))
+    summary = _summary(described, tuple(item["inputs"].shape))
     legend = [(name, colours[number]) for number, name in enumerate(dataset.classes)]
     return captioned(picture_strip(rows, side=_SIDE), legend, textwrap.wrap(summary, 92)), summary
 
 
-def _summary(dataset: object, shape: tuple[int, ...]) -> str:
-    protocol = dataset.metainfo["protocol"]  # type: ignore[attr-defined]
+def _summary(protocol: Mapping[str, Any], shape: tuple[int, ...]) -> str:
     parts = [f"{protocol['dataset']}, {protocol['items']} items of {shape}"]
     parts += [f"split {', '.join(protocol['split'])}"] * isinstance(protocol.get("split"), list)
     parts.append(" -> ".join(protocol["transforms"]))

@@ -110,11 +110,15 @@ class SegDataset(Dataset[dict[str, Any]]):
                 results = transform(results)
         return results
 
+    def _load(self, index: int) -> dict[str, Any]:
+        """What the pipeline gets; a subclass may leave out what its pipeline drops."""
+        return self.load(index)
+
     def _load_or_next(self, index: int) -> tuple[int, dict[str, Any]]:
         """Item ``index``, or the next readable one as long as ``max_bad_images`` allows."""
         while True:
             try:
-                return index, self.load(index)
+                return index, self._load(index)
             except BadFileError as error:
                 if not self.max_bad_images:
                     raise

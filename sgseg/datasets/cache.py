@@ -19,7 +19,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -229,9 +229,9 @@ class Cache:
         parts = [np.flatnonzero(wanted & (self.rows["split"] == known.index(s))) for s in splits]
         return np.concatenate([np.empty(0, np.int64), *parts]).astype(np.int32)
 
-    def names(self, numbers: Iterable[int]) -> list[str]:
-        """Names of rows."""
-        return [name.decode() for name in self.rows["name"][np.asarray(numbers)]]
+    def name(self, number: int) -> str:
+        """Name of row ``number``."""
+        return self.rows["name"][number].decode()
 
     def image(self, number: int) -> Bytes:
         """Image of row ``number``: (H, W, bands), the caller's own copy."""
@@ -249,7 +249,7 @@ class Cache:
         return self._read(row, height * width * self.bands, height * width).reshape(height, width)
 
     def _open(self) -> None:
-        self._shards: dict[int, BinaryIO] = {}
+        self._shards: dict[int, Any] = {}
         path = self.root / INDEX
         try:
             rows = np.load(path, mmap_mode="r")
@@ -264,17 +264,22 @@ class Cache:
 
     def _read(self, row: Any, skip: int, size: int) -> Bytes:
         number = int(row["shard"])
-        file = self._shards.get(number)
-        path = self.root / shard_name(number)
-        if file is None:
-            try:
-                # Kept open for all further items of the shard, closed with the reader.
-                file = path.open("rb", buffering=0)
-            except OSError as error:
-                raise BadFileError(path, f"cannot be read: {error.strerror}") from error
-            self._shards[number] = file
-        data = bytearray(size)
-        found = os.preadv(file.fileno(), [data], int(row["offset"]) + skip)
+        file = self._shards.get(number) or self._open_shard(number)
+        data = np.empty(size, np.uint8)
+        found = os.preadv(file.fileno(), [data.data], int(row["offset"]) + skip)
         if found != size:
-            raise BadFileError(path, f"truncated: {found} of {size} bytes of an item", "truncated")
-        return np.frombuffer(data, np.uint8)
+            raise BadFileError(
+                self.root / shard_name(number),
+                f"truncated: {found} of {size} bytes of an item",
+                "truncated",
+            )
+        return data
+
+    def _open_shard(self, number: int) -> Any:
+        path = self.root / shard_name(number)
+        try:
+            # Kept open for all further items of the shard, closed with the reader.
+            self._shards[number] = path.open("rb", buffering=0)
+        except OSError as error:
+            raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+        return self._shards[number]

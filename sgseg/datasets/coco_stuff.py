@@ -208,7 +208,7 @@ class TreeSource:
         """``{split}/{id}``."""
         return self.names[index].decode()
 
-    def read(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def read(self, index: int, labels: bool = True) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Read image and map."""
         split, name = self.name(index).split("/", 1)
         return self.tree.read(split, name)

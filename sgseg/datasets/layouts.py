@@ -505,7 +505,7 @@ class CacheLayout:
     def check(self, item: int) -> Finding:
         row = self.cache.rows[item]
         path = str(self.path(item))
-        name = self.cache.names([item])[0]
+        name = self.cache.name(item)
         try:
             image, label = self.cache.image(item), self.cache.label(item)
         except BadFileError as error:
@@ -522,7 +522,7 @@ class CacheLayout:
         return _looked_at(image, faults)
 
     def key(self, item: int) -> str:
-        return self.cache.names([item])[0].rsplit("/", 1)[-1]
+        return self.cache.name(item).rsplit("/", 1)[-1]
 
     def split_of(self, item: int) -> str:
         return self.cache.manifest["splits"][int(self.cache.rows["split"][item])]

@@ -80,7 +80,9 @@ class PatchFolder:
         """Path below the image folder, without suffix."""
         return item_name(self.paths[index], self.root)
 
-    def read(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    def read(
+        self, index: int, labels: bool = True
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
         """Read patch and label map, if it has one."""
         path = self.paths[index]
         label_path = find_label(path, self.root)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .base import SegDataset, TransformConfig
 from .cache import Cache
 from .folder import fingerprint
+from .transforms import PackInputs
 
 Span = tuple[int, int]
 
@@ -31,8 +32,13 @@ class Source(Protocol):
     def name(self, index: int) -> str:
         """What item ``index`` is called."""
 
-    def read(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-        """Image (H, W, bands), and raw labels (H, W) in 0..255 where there are any."""
+    def read(self, index: int, labels: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        """Image (H, W, bands), and raw labels (H, W) in 0..255 where there are any.
+
+        Args:
+            index: of the item.
+            labels: whether anybody looks at the labels; files are checked all the same.
+        """
 
     def facts(self) -> dict[str, Any]:
         """What a score on these items depends on, beside their names."""
@@ -72,12 +78,13 @@ class CachedSource:
 
     def name(self, index: int) -> str:
         """Name of item ``index``."""
-        return self.cache.names([self.numbers[index]])[0]
+        return self.cache.name(self.numbers[index])
 
-    def read(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-        """Read image and raw labels of item ``index``."""
+    def read(self, index: int, labels: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        """Read item ``index``; labels were checked when they were prepared, and can stay there."""
         number = int(self.numbers[index])
-        return self.cache.image(number)[:, :, : self.bands], self.cache.label(number)
+        image = self.cache.image(number)[:, :, : self.bands]
+        return image, self.cache.label(number) if labels else None
 
     def facts(self) -> dict[str, Any]:
         """The cache's identity, how it was made, and whether the items are the published ones."""
@@ -118,13 +125,21 @@ class SplitDataset(SegDataset):
     ) -> None:
         self.source = source
         super().__init__(self.CLASSES, transforms, seed, max_bad_images, source.applied)
+        last = self.transforms[-1] if self.transforms else None
+        self._drops_labels = isinstance(last, PackInputs) and not last.with_labels
 
     def __len__(self) -> int:
         return len(self.source)
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image and labels of item ``index``; an unlabelled item has no ``gt_seg_map``."""
-        image, label = self.source.read(index)
+        return self._item(index, True)
+
+    def _load(self, index: int) -> dict[str, Any]:
+        return self._item(index, not self._drops_labels)
+
+    def _item(self, index: int, labels: bool) -> dict[str, Any]:
+        image, label = self.source.read(index, labels)
         item = dict(img=image, name=self.name(index))
         if label is None:
             return item

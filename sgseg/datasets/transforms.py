@@ -145,9 +145,9 @@ class CropTo(BaseTransform):
     def _pad(self, array: np.ndarray, value: int) -> np.ndarray:
         if array.shape[:2] == (self.size, self.size):
             return array
-        missing = [(0, self.size - side) for side in array.shape[:2]]
-        missing += [(0, 0)] * (array.ndim - 2)
-        return np.pad(array, missing, constant_values=value)
+        padded = np.full((self.size, self.size, *array.shape[2:]), value, array.dtype)
+        padded[: array.shape[0], : array.shape[1]] = array
+        return padded
 
 
 @TRANSFORMS.register_module()

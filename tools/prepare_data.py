@@ -44,7 +44,7 @@ def main() -> None:
         parents=[common],
         help="ISPRS tiles, or the archive of IIC; one cache serves 6 and 3 classes",
         description="SOURCE holds top_potsdam_*_RGBIR.tif and top_potsdam_*_label.tif at any "
-        "depth (a worker needs about 0.6 GB), or imgs/*.mat, gt/*.mat and IIC's three lists.",
+        "depth (a worker needs about 1 GB), or imgs/*.mat, gt/*.mat and IIC's three lists.",
     )
     args = parser.parse_args()
     with progress_bar(f"Preparing {args.dataset}") as tell:

@@ -18,8 +18,8 @@ from tests.conftest import ROOT
 from tests.datasets import samples
 
 MAKERS = {
-    "coco_stuff": (samples.coco_tree, samples.real_coco_tree),
-    "potsdam": (samples.potsdam_tiles, samples.real_potsdam_tiles),
+    "coco_stuff": (lambda root: samples.coco_tree(root, 3, 2), samples.real_coco_tree),
+    "potsdam": (lambda root: samples.potsdam_tiles(root, 400), samples.real_potsdam_tiles),
 }
 CONFIGS = {
     "coco15": ("coco_stuff", 3, 15),
@@ -48,7 +48,7 @@ def tiny(bands: int) -> dict[str, Any]:
         "train_cfg.max_epochs": 1,
         "train_cfg.val_begin": 1,
         "custom_hooks.4.stages": [(0, "joint")],
-        **{f"{name}.batch_size": 4 for name in loaders},
+        **{f"{name}.batch_size": 3 for name in loaders},
         **{f"{name}.num_workers": 0 for name in loaders},
         **{f"{name}.persistent_workers": False for name in loaders},
     }
@@ -110,3 +110,24 @@ def test_from_files_to_score(
     assert list(subsets) == scored
     assert sum(part["images"] for part in subsets.values()) == after["images"]
     assert sum(part["pixels"] for part in subsets.values()) == after["pixels"] > 0
+
+
+def test_resumed_run_knows_its_data(prepared: Callable[[str, int], Path], tmp_path: Path) -> None:
+    """A resumed run on the same cache is not told that its data differ; on another one it is."""
+    cache = prepared("coco_stuff", 0)
+    train(config("coco3", cache, tmp_path))
+    said = _warnings_of_resume(config("coco3", cache, tmp_path, **{"train_cfg.max_epochs": 2}))
+    assert "metainfo" not in said
+    other = prepare_coco_stuff(
+        cache.parent / "tree", tmp_path / "c", splits=["val2017", "train2017"], all_images=True
+    )
+    evaluated = config("coco3", other.root, tmp_path / "other")
+    evaluate(evaluated, tmp_path / "epoch_2.pth")
+    log = "".join(path.read_text() for path in (tmp_path / "other").rglob("*.log"))
+    assert "was trained on the data of manifest" in log
+
+
+def _warnings_of_resume(built: Config) -> str:
+    """The log of a resumed run."""
+    runner = train(built, resume=True)
+    return "".join(path.read_text() for path in Path(runner.log_dir).glob("*.log"))

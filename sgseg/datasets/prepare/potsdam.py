@@ -201,7 +201,7 @@ def prepare_potsdam(
         source: a folder with ISPRS's tiles ``top_potsdam_*_RGBIR.tif`` and their
             ``*_label.tif``, at any depth; or IIC's archive (``imgs/``, ``gt/``, three lists).
         out: folder of the cache.
-        workers: processes; each holds a tile, about 0.6 GB.
+        workers: processes; each holds a tile, about 1 GB.
         progress: see :func:`sgseg.datasets.prepare.build.build`.
 
     Raises:

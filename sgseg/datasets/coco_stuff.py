@@ -97,7 +97,8 @@ def find_lists(place: str | Path) -> list[CuratedList]:
     for path in files:
         ids = read_list(path)
         key = known.get(list_sha256(ids))
-        named = [(n, s) for n, s in _flat(PUBLISHED) if n in path.name and s in str(path)]
+        place_name = f"{path.parent.name}/{path.name}"
+        named = [(n, s) for n, s in _flat(PUBLISHED) if n in path.name and s in place_name]
         if key or named:
             found.append(CuratedList(*(key or named[0]), ids, key is not None, path))
     return found

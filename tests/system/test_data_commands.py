@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from sgseg.apis import build_config
 from sgseg.apis.browse import data_picture
-from sgseg.benchmarks.data import memory_growth
+from sgseg.benchmarks import data
 from sgseg.datasets import COCOStuff15
 from sgseg.datasets.prepare import prepare_coco_stuff
 from tests.conftest import ROOT
@@ -37,27 +38,18 @@ def test_prepare_and_verify_from_the_command_line(tmp_path: Path) -> None:
     assert [(fault["kind"], fault["path"]) for fault in faults] == [("truncated", str(path))]
 
 
-def test_benchmark_from_the_command_line(tmp_path: Path) -> None:
-    """benchmark.py data prints the ways side by side and writes JSON with the machine."""
-    tree, out = samples.coco_tree(tmp_path / "tree", 3, 1), tmp_path / "data.json"
-    run(
-        *(
-            PYTHON,
-            "tools/benchmark.py",
-            "data",
-            str(tree),
-            "--images",
-            "8",
-            "--repeats",
-            "1",
-            "--seconds",
-            "0.1",
-        ),
-        *("--workers", "0", "--epoch", "640", "--out", str(out)),
-    )
-    found = json.loads(out.read_text())
+def test_benchmark_compares_in_one_run(tmp_path: Path) -> None:
+    """The ways stand side by side with images/s and ratio, in a table and as JSON."""
+    parser = argparse.ArgumentParser()
+    data.add_arguments(parser)
+    given = ["--images", "8", "--repeats", "1", "--seconds", "0.1", "--workers", "0", "--epoch", "640"]
+    result = data.run(parser.parse_args([str(samples.coco_tree(tmp_path / "t", 3, 1)), *given]))
+    result.write(tmp_path / "data.json")
+    found = json.loads((tmp_path / "data.json").read_text())
     assert len(found["rows"]) == 4 and all(row["images/s"] > 0 for row in found["rows"])
+    assert [row["x files"] for row in found["rows"]][2] == 1
     assert found["machine"]["cores"] and "memory growth over 640 items, MiB" in found["figures"]
+    assert all(row["name"] in result.text() for row in found["rows"])
 
 
 @pytest.mark.slow
@@ -71,7 +63,7 @@ def test_memory_is_flat_over_an_epoch(tmp_path: Path) -> None:
         dict(type="PackInputs", with_labels=True),
     ]
     dataset = COCOStuff15(str(tmp_path / "cache"), transforms=steps)
-    assert memory_growth(dataset, 1, 50_000) < 50
+    assert data.memory_growth(dataset, 1, 50_000) < 50
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

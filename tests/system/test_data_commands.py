@@ -47,7 +47,7 @@ def test_benchmark_compares_in_one_run(tmp_path: Path) -> None:
     result.write(tmp_path / "data.json")
     found = json.loads((tmp_path / "data.json").read_text())
     assert len(found["rows"]) == 4 and all(row["images/s"] > 0 for row in found["rows"])
-    assert [row["x files"] for row in found["rows"]][2] == 1
+    assert found["rows"][2]["x files"] == 1
     assert found["machine"]["cores"] and "memory growth over 640 items, MiB" in found["figures"]
     assert all(row["name"] in result.text() for row in found["rows"])
 

@@ -42,7 +42,8 @@ def test_benchmark_compares_in_one_run(tmp_path: Path) -> None:
     """The ways stand side by side with images/s and ratio, in a table and as JSON."""
     parser = argparse.ArgumentParser()
     data.add_arguments(parser)
-    given = ["--images", "8", "--repeats", "1", "--seconds", "0.1", "--workers", "0", "--epoch", "640"]
+    sizes = dict(images=8, repeats=1, seconds=0.1, workers=0, epoch=640)
+    given = [f"--{name}={value}" for name, value in sizes.items()]
     result = data.run(parser.parse_args([str(samples.coco_tree(tmp_path / "t", 3, 1)), *given]))
     result.write(tmp_path / "data.json")
     found = json.loads((tmp_path / "data.json").read_text())

@@ -22,7 +22,7 @@ LAYERS = [
     {"datasets", "evaluation", "visualization"},
     {"engine"},
     {"apis", "testing"},
-    {"analysis"},
+    {"analysis", "benchmarks"},
 ]
 RANK = {member: rank for rank, layer in enumerate(LAYERS) for member in layer}
 

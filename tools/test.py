@@ -40,6 +40,8 @@ def main() -> None:
         f"accuracy {record['accuracy']:.2f} %, mIoU {record['miou']:.2f} %, "
         f"{record['images']} images; {config.work_dir}/eval.json"
     )
+    for name, part in record.get("subsets", {}).items():
+        print(f"  {name} alone: accuracy {part['accuracy']:.2f} %, {part['images']} images")
 
 
 if __name__ == "__main__":

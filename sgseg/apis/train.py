@@ -125,13 +125,25 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
             "This config has no test set with labels. Put label maps in labels/ beside images/ "
             "and give the folder with --data"
         )
-    load_checkpoint(checkpoint)
+    trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)
     config.resume = False
     _join_processes(config)
     runner = Runner.from_cfg(config)
     runner.test()
-    return json_safe(runner.test_evaluator.metrics[0].record)
+    record = json_safe(runner.test_evaluator.metrics[0].record)
+    scored_on = _manifest(record)
+    if trained_on and scored_on and trained_on != scored_on:
+        runner.logger.warning(
+            f"{checkpoint} was trained on the data of manifest {trained_on}, this score is on "
+            f"those of {scored_on}"
+        )
+    return record
+
+
+def _manifest(described: Mapping[str, Any] | None) -> str | None:
+    """The data's identity in a record or in a checkpoint's description of its data."""
+    return ((described or {}).get("protocol") or {}).get("manifest_sha256")
 
 
 def _set_data(config: Config, root: Path) -> None:

@@ -1,19 +1,22 @@
 """Data sets, their transforms and samplers."""
 
 from .base import SegDataset
-from .coco_stuff import COCOStuff3, COCOStuff15
+from .cache import Cache
+from .coco_stuff import COCOStuff3, COCOStuff3Other, COCOStuff15
 from .files import BadFileError
 from .folder import ImageFolder, LabelledFolder
 from .potsdam import Potsdam, Potsdam3
 from .randomness import Draw
 from .sampler import DrawSampler
 from .texture_mosaic import TextureMosaic
-from .transforms import CropTo, PackInputs, Rescale, ResizeShortest
+from .transforms import CropTo, PackInputs, Rescale, ResizeShortest, ResizeWhole, Sobel
 
 __all__ = [
     "BadFileError",
     "COCOStuff3",
+    "COCOStuff3Other",
     "COCOStuff15",
+    "Cache",
     "CropTo",
     "Draw",
     "DrawSampler",
@@ -24,6 +27,8 @@ __all__ = [
     "Potsdam3",
     "Rescale",
     "ResizeShortest",
+    "ResizeWhole",
     "SegDataset",
+    "Sobel",
     "TextureMosaic",
 ]

@@ -1,14 +1,15 @@
 """COCO-Stuff (15 stuff classes) and COCO-Stuff3 (sky, plant, ground), as IIC scores them.
 
 Class tables after IIC (xu-ji/IIC, cocostuff_fine_to_coarse); things and unlabelled pixels are
-ignored.
+ignored. The curated lists are IIC's, known by the sha256 of their sorted ids.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from mmengine.logging import print_log
 
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
-from .base import SegDataset, TransformConfig
+from .base import TransformConfig
+from .cache import find_cache
 from .files import BadFileError, find_images, read_image, read_label, read_list
-from .folder import fingerprint
+from .split import CachedSource, Source, SplitDataset, spans
 
 STUFF_FINE_IDS: dict[str, tuple[int, ...]] = {
     "ceiling": (101, 102),
@@ -39,8 +41,24 @@ STUFF_FINE_IDS: dict[str, tuple[int, ...]] = {
 }
 """Fine ids (0..181) of each of the fifteen stuff classes, in class order."""
 
+SPLITS = ("train2017", "val2017")
+FULL, FEW = "Coco164kFull_Stuff_Coarse_7", "Coco164kFew_Stuff_6"
 
-_RAW = (*range(182), IGNORE)
+PUBLISHED: dict[str, dict[str, tuple[int, str]]] = {
+    FULL: {
+        "train2017": (49629, "3b837594a81880a70f177afab906fc45147d8b9c2c4f51132f784e41941812f9"),
+        "val2017": (2175, "7c629734c88f1a74bba6311e01d4d9fe976df84f07cb4fc86452ce5116e51655"),
+    },
+    FEW: {
+        "train2017": (35228, "5f78b43a1ad7408f590f0404ea86cdfc55e3a991d748a9cb64e5f86663541a6b"),
+        "val2017": (1432, "b5b09cbb5258417a40c7a57dfe65f6be455fa64d5a14b6a93bda91642d431fce"),
+    },
+}
+"""Curated list -> split -> number of ids and their :func:`list_sha256`."""
+
+_IMAGES = ("images", "")
+_LABELS = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "labels")
+_KNOWN = np.isin(np.arange(256), (*range(182), IGNORE))
 
 
 def _label_map(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
@@ -50,86 +68,221 @@ def _label_map(classes: Sequence[str]) -> npt.NDArray[np.uint8]:
     return table
 
 
-class _COCOStuff(SegDataset):
-    """Common reader of the official layout; see the two public classes."""
+class CuratedList(NamedTuple):
+    """A list of image ids that was found on disk."""
 
-    CLASSES: ClassVar[tuple[str, ...]]
-    LABEL_MAP: ClassVar[npt.NDArray[np.uint8]]
+    name: str
+    split: str
+    ids: list[str]
+    published: bool
+    """Whether the ids are those that the published numbers are on."""
+    path: Path
+
+
+def list_sha256(ids: Iterable[str]) -> str:
+    """Identity of a list: sha256 over its sorted ids, one a line, the last line ended too."""
+    return hashlib.sha256("".join(f"{name}\n" for name in sorted(ids)).encode()).hexdigest()
+
+
+def find_lists(place: str | Path) -> list[CuratedList]:
+    """Curated lists in a file, or in the ``.txt`` files below a folder.
+
+    A list is known by its ids, whatever its name. A file that carries a curated list's name and
+    split in its path but holds other ids is given as not published.
+    """
+    place = Path(place)
+    files = [place] if place.is_file() else sorted(place.rglob("*.txt"))
+    known = {digest: key for key, (_, digest) in _flat(PUBLISHED).items()}
+    found = []
+    for path in files:
+        ids = read_list(path)
+        key = known.get(list_sha256(ids))
+        place_name = f"{path.parent.name}/{path.name}"
+        named = [(n, s) for n, s in _flat(PUBLISHED) if n in path.name and s in place_name]
+        if key or named:
+            found.append(CuratedList(*(key or named[0]), ids, key is not None, path))
+    return found
+
+
+def _flat(table: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {(name, split): value for name, part in table.items() for split, value in part.items()}
+
+
+class COCOTree:
+    """COCO-Stuff as it is on disk, whole.
+
+    Images in ``images/{split}`` or ``{split}``; maps in ``annotations/{split}`` (COCO-Stuff's own
+    and IIC's layout), ``stuffthingmaps/{split}``, ``stuffthingmaps_trainval2017/{split}`` (the zip
+    unpacked) or ``labels/{split}``.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        FileNotFoundError: when an item is asked for whose split has no such folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def images(self, split: str) -> Path:
+        """Folder with the images of a split."""
+        return self._folder(split, _IMAGES, "images")
+
+    def labels(self, split: str) -> Path:
+        """Folder with the maps of a split."""
+        return self._folder(split, _LABELS, "maps")
+
+    def ids(self, split: str) -> list[str]:
+        """Ids of all images of a split, sorted."""
+        return [path.stem for path in find_images(self.images(split), (".jpg",))]
+
+    def read(self, split: str, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Image (H, W, 3) and fine ids (H, W), 255 unlabelled.
+
+        Raises:
+            BadFileError: unreadable, or a map of another size or with unknown values.
+        """
+        image_path = self.images(split) / f"{name}.jpg"
+        image = read_image(image_path, 3)
+        path = self.labels(split) / f"{name}.png"
+        label = read_label(path)
+        if label.shape != image.shape[:2]:
+            raise BadFileError(
+                path,
+                f"map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
+                f"{image.shape[1]} x {image.shape[0]} ({image_path})",
+                "label_size",
+            )
+        known = (label >= 0) & (label < 256) & _KNOWN[label & 0xFF]
+        if not known.all():
+            raise BadFileError(
+                path,
+                f"holds values {np.unique(label[~known])[:5].tolist()}, expected 0..181 or "
+                f"{IGNORE}: the maps of stuffthingmaps_trainval2017.zip are wanted",
+                "label_range",
+            )
+        return image, label.astype(np.uint8)
+
+    def _folder(self, split: str, places: Sequence[str], what: str) -> Path:
+        tried = [self.root / place / split for place in places]
+        for folder in tried:
+            if folder.is_dir():
+                return folder
+        raise FileNotFoundError(
+            f"{self.root}: no {what} of {split}; looked for "
+            + ", ".join(str(folder.relative_to(self.root)) for folder in tried)
+        )
+
+
+class TreeSource:
+    """The images of a tree that a curated list names; all of them, said aloud, without one."""
+
+    applied = ()
+
+    def __init__(self, root: str | Path, splits: Sequence[str], curated: str) -> None:
+        self.tree = COCOTree(root)
+        lists = {
+            found.split: found
+            for found in find_lists(self.tree.root / "curated")
+            if found.name == curated
+        }
+        ids = {s: lists[s].ids if s in lists else self.tree.ids(s) for s in splits}
+        self.list = curated if lists else None
+        self.published = all(s in lists and lists[s].published for s in splits)
+        self.spans = spans({split: len(names) for split, names in ids.items()})
+        # One block of bytes: a list of strings would be copied into every worker bit by bit.
+        self.names = np.array([f"{s}/{name}".encode() for s in splits for name in ids[s]])
+        if not self.published:
+            print_log(
+                f"{root}: the images are not those of the published list {curated}; its file "
+                f"belongs into curated/. Numbers on {len(self)} other images cannot be compared "
+                "with the published ones.",
+                logger="current",
+                level=30,
+            )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        """``{split}/{id}``."""
+        return self.names[index].decode()
+
+    def read(self, index: int, labels: bool = True) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Read image and map."""
+        split, name = self.name(index).split("/", 1)
+        return self.tree.read(split, name)
+
+    def facts(self) -> dict[str, Any]:
+        """Which list."""
+        return dict(list=self.list, published=self.published)
+
+
+class _COCOStuff(SplitDataset):
+    """What the public classes share; they differ by classes and list."""
+
     CURATED_LIST: ClassVar[str]
 
     def __init__(
         self,
         root: str,
-        splits: Sequence[str] = ("train2017", "val2017"),
+        splits: Sequence[str] = SPLITS,
         transforms: Sequence[TransformConfig] | None = None,
         seed: int = 0,
+        max_bad_images: int = 0,
     ) -> None:
-        super().__init__(classes=self.CLASSES, transforms=transforms, seed=seed)
-        self.root = Path(root)
-        self.splits = tuple(splits)
-        self.items = [(split, name) for split in splits for name in self._names(split)]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def load(self, index: int) -> dict[str, Any]:
-        """Read image and pixel map ``index``."""
-        split, name = self.items[index]
-        image = read_image(self.root / "images" / split / f"{name}.jpg", 3)
-        path = self.root / "annotations" / split / f"{name}.png"
-        label = read_label(path)
-        if label.shape != image.shape[:2] or not np.isin(label, _RAW).all():
-            raise BadFileError(
-                path,
-                f"expected a map of {image.shape[:2]} with values 0..181 or {IGNORE}, found "
-                f"{label.shape} with values {np.setdiff1d(label, _RAW)[:5].tolist()}",
-            )
-        return dict(img=image, gt_seg_map=self.LABEL_MAP[label], name=f"{split}/{name}")
-
-    def protocol(self) -> dict[str, Any]:
-        """Which images these are."""
-        names = [f"{split}/{name}" for split, name in self.items]
-        return super().protocol() | dict(
-            split=list(self.splits), items_sha256=fingerprint(names), list=self.CURATED_LIST
-        )
-
-    def _names(self, split: str) -> list[str]:
-        curated = self.root / "curated" / split / f"{self.CURATED_LIST}.txt"
-        if curated.is_file():
-            return read_list(curated)
-        print_log(
-            f"{curated} is missing: taking every image of {split}. Published numbers are on the "
-            "curated list only and cannot be compared with a run on other images.",
-            logger="current",
-            level=30,
-        )
-        return [path.stem for path in find_images(self.root / "images" / split, (".jpg",))]
+        source: Source
+        cache = find_cache(root, "coco_stuff")
+        if cache is not None:
+            listed = self.CURATED_LIST if cache.manifest["lists"] else None
+            source = CachedSource(cache, splits, listed)
+        else:
+            source = TreeSource(root, splits, self.CURATED_LIST)
+        super().__init__(source, transforms, seed, max_bad_images)
 
 
 @DATASETS.register_module()
 class COCOStuff15(_COCOStuff):
     """COCO-Stuff with fifteen stuff classes.
 
-    Layout: ``images/{split}/ID.jpg``, ``annotations/{split}/ID.png`` (0..181, 255 unlabelled),
-    and the curated list ``curated/{split}/Coco164kFull_Stuff_Coarse_7.txt`` (51,804 images over
-    both splits) that the published numbers are on.
-
     Args:
-        root: the folder above ``images``.
+        root: a folder that ``tools/prepare_data.py coco_stuff`` wrote, or the data as they come
+            (see :class:`COCOTree`) with the curated lists below ``curated/``: 51,804 images over
+            both splits.
         splits: which splits; both are trained on and scored in IIC's protocol.
-        transforms, seed: see :class:`SegDataset`.
+        transforms, seed, max_bad_images: see :class:`SegDataset`.
     """
 
     CLASSES = tuple(STUFF_FINE_IDS)
     LABEL_MAP = _label_map(CLASSES)
-    CURATED_LIST = "Coco164kFull_Stuff_Coarse_7"
+    CURATED_LIST = FULL
 
 
 @DATASETS.register_module()
 class COCOStuff3(_COCOStuff):
-    """COCO-Stuff3: sky, plant, ground; all else ignored. Layout as :class:`COCOStuff15`, with
-    the curated list ``Coco164kFew_Stuff_6`` (36,660 images)."""
+    """COCO-Stuff3: sky, plant, ground; all else ignored. As :class:`COCOStuff15`, on the list of
+    36,660 images."""
 
     CLASSES = ("sky", "plant", "ground")
     LABEL_MAP = _label_map(CLASSES)
-    CURATED_LIST = "Coco164kFew_Stuff_6"
+    CURATED_LIST = FEW
+
+
+def _with_other(table: npt.NDArray[np.uint8], other: int) -> npt.NDArray[np.uint8]:
+    table = table.copy()
+    table[:182][table[:182] == IGNORE] = other
+    return table
+
+
+@DATASETS.register_module()
+class COCOStuff3Other(_COCOStuff):
+    """COCO-Stuff3 with a fourth, scored class for every other labelled pixel (things too).
+
+    The paper speaks of four labels; the rows it compares with are on three. Never put a number
+    on this set beside one on :class:`COCOStuff3`.
+    """
+
+    CLASSES = (*COCOStuff3.CLASSES, "other")
+    LABEL_MAP = _with_other(COCOStuff3.LABEL_MAP, 3)
+    CURATED_LIST = FEW

@@ -1,13 +1,16 @@
-"""Reading images and label maps, with errors that name the file and what was expected."""
+"""Reading images and label maps, with errors that name the file and what was expected; files
+that are written whole or not at all."""
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".n
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
 _TIFF = (".tif", ".tiff")
 _JPEG_START = b"\xff\xd8\xff"
+_PNG_START, _PNG_END = b"\x89PNG", b"IEND"
 _WITH_ALPHA = (".png", ".webp")
 _GREY_INVERTED, _GREY, _RGB, _PALETTE = range(4)  # TIFF's photometric interpretations
 _TIFF_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -30,11 +34,49 @@ Array = npt.NDArray[Any]
 
 
 class BadFileError(ValueError):
-    """A file that is not what the data set needs; the message starts with its path."""
+    """A file that is not what the data set needs; the message starts with its path.
 
-    def __init__(self, path: str | Path, fault: str) -> None:
+    Args:
+        path: the file.
+        fault: what was found, what is wanted, what to do.
+        kind: ``unreadable``, ``empty``, ``truncated``, ``bands``, ``dtype``, ``size``,
+            ``label_range`` or ``label_size``, for reports that count faults.
+    """
+
+    def __init__(self, path: str | Path, fault: str, kind: str = "unreadable") -> None:
         super().__init__(f"{path}: {fault}")
         self.path = Path(path)
+        self.fault = fault
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its arguments: it crosses from a worker process as itself."""
+        return type(self), (self.path, self.fault, self.kind)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the name ``path`` when it is whole and on disk.
+
+    An error removes what was written; a killed process leaves at most a ``.part`` file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that ``path`` never holds a part of it."""
+    with replacing(path) as file:
+        file.write(content)
 
 
 def find_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -82,7 +124,9 @@ def read_image(path: str | Path, bands: int) -> Array:
     image = _decode(path)
     image = image[:, :, None] if image.ndim == 2 else image
     if image.ndim != 3 or 0 in image.shape:
-        raise BadFileError(path, f"expected an image of (H, W, bands), found {image.shape}")
+        raise BadFileError(
+            path, f"expected an image of (H, W, bands), found {image.shape}", "bands"
+        )
     found = image.shape[2]
     if found == 4 and bands == 3 and path.suffix.lower() in _WITH_ALPHA:
         image = image[:, :, :3]
@@ -90,7 +134,9 @@ def read_image(path: str | Path, bands: int) -> Array:
         image = np.repeat(image, 3, 2)
     elif found != bands:
         raise BadFileError(
-            path, f"has {found} bands, expected {bands}: set bands={found} if all are meant"
+            path,
+            f"has {found} bands, expected {bands}: set bands={found} if all are meant",
+            "bands",
         )
     return _scaled(path, image)
 
@@ -107,16 +153,20 @@ def read_label(path: str | Path) -> Array:
     else:
         from PIL import Image
 
+        if path.is_file() and not path.stat().st_size:
+            raise BadFileError(path, "the file is empty (zero bytes)", "empty")
         try:
             with Image.open(path) as file:
                 label = np.asarray(file)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise BadFileError(path, f"cannot be read as a label map: {error}") from error
+            kind = "truncated" if "truncated" in str(error) else "unreadable"
+            raise BadFileError(path, f"cannot be read as a label map: {error}", kind) from error
     if label.ndim != 2 or label.dtype.kind not in "iub":
         raise BadFileError(
             path,
             f"expected one band of class numbers, found {label.dtype} of shape {label.shape}: "
             "convert colours to class numbers first",
+            "bands" if label.ndim != 2 else "dtype",
         )
     return label.astype(np.int64)
 
@@ -130,10 +180,12 @@ def _decode(path: Path) -> Array:
     except OSError as error:
         raise BadFileError(path, f"cannot be read: {error.strerror}") from error
     if not data:
-        raise BadFileError(path, "the file is empty (zero bytes)")
+        raise BadFileError(path, "the file is empty (zero bytes)", "empty")
     if data.startswith(_JPEG_START) and not _jpeg_ends(data):
         # OpenCV 4 fills the missing part with grey and says nothing that a program could hear.
-        raise BadFileError(path, "truncated: a JPEG without its end marker")
+        raise BadFileError(path, "truncated: a JPEG without its end marker", "truncated")
+    if data.startswith(_PNG_START) and _PNG_END not in data:
+        raise BadFileError(path, "truncated: a PNG without its end chunk", "truncated")
     return _decode_tiff(path, data) if suffix in _TIFF else _decode_opencv(path, data)
 
 
@@ -175,7 +227,7 @@ def _decode_tiff(path: Path, data: bytes) -> Array:
             page, images = file.pages.first, len(file.series[0].pages)
             end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
             if end > len(data):
-                raise ValueError(f"truncated, {len(data)} of {end} bytes")
+                raise BadFileError(path, f"truncated, {len(data)} of {end} bytes", "truncated")
             if page.nbytes > _MOST_SQUEEZED * len(data):
                 raise ValueError(f"{page.shape} pixels in {len(data)} bytes, the header is broken")
             if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
@@ -184,6 +236,8 @@ def _decode_tiff(path: Path, data: bytes) -> Array:
             if stored and page.compression in tifffile.TIFF.DECOMPRESSORS:
                 image = page.asarray()
                 return np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
+    except BadFileError:
+        raise
     except (*_TIFF_ERRORS, struct.error, zlib.error) as error:
         raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
     if _opencv_keeps(page):
@@ -221,9 +275,11 @@ def _scaled(path: Path, image: Array) -> Array:
     if image.dtype == np.uint16:
         return image.astype(np.float32) / 65535.0
     if image.dtype.kind != "f":
-        raise BadFileError(path, f"holds {image.dtype}; expected 8 or 16 bit, or float in [0, 1]")
+        raise BadFileError(
+            path, f"holds {image.dtype}; expected 8 or 16 bit, or float in [0, 1]", "dtype"
+        )
     if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
         raise BadFileError(
-            path, "float values must be finite and lie in [0, 1]: scale the file first"
+            path, "float values must be finite and lie in [0, 1]: scale the file first", "dtype"
         )
     return np.ascontiguousarray(image, dtype=np.float32)

@@ -17,7 +17,7 @@ from .base import SegDataset, TransformConfig
 from .files import LABEL_SUFFIXES, BadFileError, find_images, read_image, read_label, read_list
 
 LabelMap = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int] | str
-LabelTable = npt.NDArray[np.uint8]
+LabelTable = npt.NDArray[np.int64]
 
 
 def image_folder(root: str | Path) -> Path:
@@ -68,7 +68,7 @@ class ImageFolder(SegDataset):
         root: folder with ``images/``, or of images; searched below as well.
         bands: bands of every image, 1-4 or more.
         lists: list files below ``root``, to take a part only.
-        transforms, seed: see :class:`SegDataset`.
+        transforms, seed, max_bad_images: see :class:`SegDataset`.
     """
 
     def __init__(
@@ -78,20 +78,24 @@ class ImageFolder(SegDataset):
         lists: Sequence[str] = (),
         transforms: Sequence[TransformConfig] | None = None,
         seed: int = 0,
+        max_bad_images: int = 0,
     ) -> None:
-        super().__init__(transforms=transforms, seed=seed)
         self.root = Path(root)
         self.bands = bands
         self.lists = tuple(lists)
         self.paths = list_images(root, lists)
+        super().__init__((), transforms, seed, max_bad_images)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image ``index``."""
-        path = self.paths[index]
-        return dict(img=read_image(path, self.bands), name=item_name(path, self.root))
+        return dict(img=read_image(self.paths[index], self.bands), name=self.name(index))
+
+    def name(self, index: int) -> str:
+        """Path of image ``index`` below the image folder, without suffix."""
+        return item_name(self.paths[index], self.root)
 
     def protocol(self) -> dict[str, Any]:
         """Which images these are."""
@@ -115,7 +119,7 @@ class LabelledFolder(SegDataset):
         label_map: raw value or raw class name -> class (255 = ignored), as a dict or as
             ``FILE.json#KEY`` below ``root`` with ``{"class_names": [...], "map": {...}}``.
         classes: class names behind ``label_map``; a JSON table brings its own.
-        transforms, seed: see :class:`SegDataset`.
+        transforms, seed, max_bad_images: see :class:`SegDataset`.
 
     Raises:
         FileNotFoundError: for missing files, a label among them.
@@ -132,34 +136,32 @@ class LabelledFolder(SegDataset):
         classes: Sequence[str] | None = None,
         transforms: Sequence[TransformConfig] | None = None,
         seed: int = 0,
+        max_bad_images: int = 0,
     ) -> None:
         self.root = Path(root)
         names, self.table = label_table(self.root, label_map, classes)
-        super().__init__(classes=names, transforms=transforms, seed=seed)
         self.bands = bands
         self.lists = tuple(lists)
         self.paths = list_images(root, lists)
         self.labels = [self._label_of(path) for path in self.paths]
+        super().__init__(names, transforms, seed, max_bad_images)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image and label map ``index``."""
-        path, label_path = self.paths[index], self.labels[index]
-        image = read_image(path, self.bands)
-        label = read_label(label_path)
-        if label.shape != image.shape[:2]:
-            raise BadFileError(
-                label_path,
-                f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
-                f"{image.shape[1]} x {image.shape[0]} ({path})",
-            )
+        label_path = self.labels[index]
+        image, label = read_pair(self.paths[index], label_path, self.bands)
         return dict(
             img=image,
-            gt_seg_map=self._to_classes(label, label_path),
-            name=item_name(path, self.root),
+            gt_seg_map=apply_table(label, self.table, label_path).astype(np.uint8),
+            name=self.name(index),
         )
+
+    def name(self, index: int) -> str:
+        """Path of image ``index`` below the image folder, without suffix."""
+        return item_name(self.paths[index], self.root)
 
     def protocol(self) -> dict[str, Any]:
         """Which images and labels these are."""
@@ -173,31 +175,66 @@ class LabelledFolder(SegDataset):
         )
 
     def _label_of(self, path: Path) -> Path:
-        relative = path.relative_to(image_folder(self.root))
-        stem = self.root / "labels" / relative
-        for suffix in LABEL_SUFFIXES:
-            if stem.with_suffix(suffix).is_file():
-                return stem.with_suffix(suffix)
-        raise FileNotFoundError(
-            f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
-            "ImageFolder for images without labels"
-        )
-
-    def _to_classes(self, label: npt.NDArray[np.int64], path: Path) -> LabelTable:
-        known = (label >= 0) & (label < 256)
-        mapped = self.table[np.where(known, label, 0)]
-        bad = ~known | (mapped == _UNKNOWN)
-        if bad.any():
-            raise BadFileError(
-                path,
-                f"label values {np.unique(label[bad])[:8].tolist()} out of range; known are "
-                f"{np.flatnonzero(self.table != _UNKNOWN).tolist()} ({IGNORE} is ignored)",
+        label = find_label(path, self.root)
+        if label is None:
+            stem = self.root / "labels" / path.relative_to(image_folder(self.root))
+            raise FileNotFoundError(
+                f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
+                "ImageFolder for images without labels"
             )
-        return mapped.astype(np.uint8)
+        return label
 
 
 _UNKNOWN = 256
 """Table entry of a raw value that no class table names."""
+
+
+def find_label(path: Path, root: Path) -> Path | None:
+    """The label map of an image below ``root``, if there is one."""
+    stem = root / "labels" / path.relative_to(image_folder(root))
+    found = (stem.with_suffix(suffix) for suffix in LABEL_SUFFIXES)
+    return next((label for label in found if label.is_file()), None)
+
+
+def read_pair(path: Path, label_path: Path, bands: int) -> tuple[npt.NDArray[Any], LabelTable]:
+    """Image (H, W, bands) and raw labels (H, W) int64.
+
+    Raises:
+        BadFileError: if either cannot be read, or they differ in size.
+    """
+    image, label = read_image(path, bands), read_label(label_path)
+    if label.shape != image.shape[:2]:
+        raise BadFileError(
+            label_path,
+            f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
+            f"{image.shape[1]} x {image.shape[0]} ({path})",
+            "label_size",
+        )
+    return image, label
+
+
+def apply_table(label: LabelTable, table: LabelTable, path: Path) -> LabelTable:
+    """Raw labels (H, W) to the table's classes.
+
+    Args:
+        label: raw values.
+        table: (256,) from :func:`label_table`.
+        path: the file, for the error.
+
+    Raises:
+        BadFileError: for a raw value that the table does not know.
+    """
+    known = (label >= 0) & (label < 256)
+    mapped = table[np.where(known, label, 0)]
+    bad = ~known | (mapped == _UNKNOWN)
+    if bad.any():
+        raise BadFileError(
+            path,
+            f"label values {np.unique(label[bad])[:8].tolist()} out of range; known are "
+            f"{np.flatnonzero(table != _UNKNOWN).tolist()} ({IGNORE} is ignored)",
+            "label_range",
+        )
+    return mapped
 
 
 def item_name(path: Path, root: Path) -> str:
@@ -207,7 +244,7 @@ def item_name(path: Path, root: Path) -> str:
 
 def label_table(
     root: Path, label_map: LabelMap | None, classes: Sequence[str] | None
-) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+) -> tuple[tuple[str, ...], LabelTable]:
     """Class names and the table raw value -> class: (256,) with 255 ignored, 256 unknown."""
     raw_names = read_list(root / "classes.txt") if (root / "classes.txt").is_file() else []
     if isinstance(label_map, str):

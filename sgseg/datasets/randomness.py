@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 
 class Draw(NamedTuple):
@@ -26,13 +27,22 @@ def isolated_randomness(seed: int, epoch: int, index: int) -> Iterator[None]:
     to make all of them repeatable. Nothing outside the block notices.
     """
     entropy = np.random.SeedSequence((seed, epoch, index)).generate_state(2)
+    if get_worker_info() is not None:
+        # Nobody else draws in a worker process; saving the states costs more than a cached item.
+        _seed(*entropy)
+        yield
+        return
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        random.seed(int(entropy[0]))
-        np.random.seed(int(entropy[0]))
-        torch.random.default_generator.manual_seed(int(entropy[1]))
+        _seed(*entropy)
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(numpy)
+
+
+def _seed(first: np.uint32, second: np.uint32) -> None:
+    random.seed(int(first))
+    np.random.seed(int(first))
+    torch.random.default_generator.manual_seed(int(second))

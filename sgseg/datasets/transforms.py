@@ -1,8 +1,8 @@
 """Transforms that mmcv does not have; all of mmcv's own can stand beside them in a pipeline.
 
 A transform takes and gives a dict: ``img`` (H, W, C), ``gt_seg_map`` (H, W) if there are labels,
-``img_shape``, ``index``, ``name``. Images are averaged over the area when they shrink; labels
-take the nearest pixel.
+``img_shape``, ``index``, ``name``. Images are averaged over the area when they shrink, unless a
+transform says otherwise; labels take the nearest pixel.
 """
 
 from __future__ import annotations
@@ -36,17 +36,62 @@ def resize(results: dict[str, Any], height: int, width: int) -> dict[str, Any]:
 
 @TRANSFORMS.register_module()
 class Rescale(BaseTransform):
-    """Scale both sides by one factor; 0.33 is IIC's for COCO-Stuff, 0.5 for Potsdam tiles."""
+    """Scale both sides by one factor; 0.33 is IIC's for COCO-Stuff, 0.5 for Potsdam tiles.
 
-    def __init__(self, factor: float) -> None:
+    Args:
+        factor: > 0.
+        interpolation: ``area`` averages when shrinking. ``bilinear`` is what IIC does (OpenCV's
+            INTER_LINEAR and, for labels, INTER_NEAREST, both from the factor itself): the pixels
+            that the published numbers are on.
+    """
+
+    def __init__(self, factor: float, interpolation: str = "area") -> None:
         if factor <= 0:
             raise ValueError(f"Rescale: factor = {factor}; must be > 0")
+        if interpolation not in ("area", "bilinear"):
+            raise ValueError(
+                f"Rescale: interpolation = {interpolation!r}; choose 'area' or 'bilinear'"
+            )
         self.factor = factor
+        self.interpolation = interpolation
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Resize by the factor, to at least one pixel."""
         height, width = (max(1, round(side * self.factor)) for side in results["img"].shape[:2])
-        return resize(results, height, width)
+        if self.interpolation == "area" or 1 in (height, width):
+            return resize(results, height, width)
+        import cv2
+
+        image = results["img"]
+        scaled = cv2.resize(
+            image, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_LINEAR
+        )
+        results["img"] = scaled.reshape(height, width, image.shape[2])
+        if "gt_seg_map" in results:
+            results["gt_seg_map"] = cv2.resize(
+                results["gt_seg_map"],
+                None,
+                fx=self.factor,
+                fy=self.factor,
+                interpolation=cv2.INTER_NEAREST,
+            )
+        results["img_shape"] = (height, width)
+        return results
+
+
+@TRANSFORMS.register_module()
+class ResizeWhole(BaseTransform):
+    """Squeeze the whole image to a square: ``resize_whole``, the other reading of "resized to
+    128 x 128". A crop shows about half of a COCO image, this all of it: two sets of pixels."""
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"ResizeWhole: size = {size}; must be >= 1")
+        self.size = size
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Resize to (size, size)."""
+        return resize(results, self.size, self.size)
 
 
 @TRANSFORMS.register_module()
@@ -98,9 +143,56 @@ class CropTo(BaseTransform):
         return results
 
     def _pad(self, array: np.ndarray, value: int) -> np.ndarray:
-        missing = [(0, self.size - side) for side in array.shape[:2]]
-        missing += [(0, 0)] * (array.ndim - 2)
-        return np.pad(array, missing, constant_values=value)
+        if array.shape[:2] == (self.size, self.size):
+            return array
+        padded = np.full((self.size, self.size, *array.shape[2:]), value, array.dtype)
+        padded[: array.shape[0], : array.shape[1]] = array
+        return padded
+
+
+@TRANSFORMS.register_module()
+class Sobel(BaseTransform):
+    """Image gradients as channels, the input of IIC and of its baselines on COCO-Stuff.
+
+    dx and dy are the responses of grey (in [0, 1]) to [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and
+    its transpose, the border padded with zeros. They have signs, so this stands behind every
+    flip and crop; and the model needs ``standardise="none"`` or ``"image"``, whose [0, 1] scale
+    holds for the colours alone.
+
+    Shapes: ``img`` (H, W, 3) uint8 or float in [0, 1] -> float32 (H, W, 5), or (H, W, 2).
+
+    Args:
+        include_rgb: keep R, G, B in front of dx, dy.
+
+    Source: IIC, ``sobel_process`` and ``custom_greyscale_numpy``.
+    """
+
+    def __init__(self, include_rgb: bool = True) -> None:
+        self.include_rgb = include_rgb
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Append dx and dy.
+
+        Raises:
+            ValueError: for another number of bands than three.
+        """
+        import cv2
+
+        image = results["img"]
+        if image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"Sobel: expected R, G, B, found an image of {image.shape}")
+        colours = image.astype(np.float32) / (255.0 if image.dtype == np.uint8 else 1.0)
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        grey /= 255.0 if image.dtype == np.uint8 else 1.0
+        kernel = np.outer((1, 2, 1), (1, 0, -1)).astype(np.float32)
+        border = cv2.BORDER_CONSTANT
+        gradients = [
+            cv2.filter2D(grey, cv2.CV_32F, weights, borderType=border)
+            for weights in (kernel, np.ascontiguousarray(kernel.T))
+        ]
+        channels = [*np.moveaxis(colours, 2, 0)] if self.include_rgb else []
+        results["img"] = np.stack([*channels, *gradients], 2)  # (H, W, 5 or 2)
+        return results
 
 
 @TRANSFORMS.register_module()

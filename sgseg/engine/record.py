@@ -7,15 +7,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import master_only
+from mmengine.dist import all_gather_object, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import sgseg
 
+from ..datasets.files import write_atomically
 from ..registry import HOOKS
-from .atomic import write_atomically
 
 
 def json_safe(value: Any) -> Any:
@@ -35,7 +35,8 @@ class EvaluationRecordHook(Hook):
 
     ``selected`` says which epoch the record is of: ``last`` always takes the newest; ``best``
     would take the one with the highest accuracy, which looks at the labels, so it stands apart
-    under ``best`` as (epoch, accuracy) only.
+    under ``best`` as (epoch, accuracy) only. Images that training had to replace
+    (``max_bad_images``) are listed in ``bad_images.json``, in ``eval.json`` and in checkpoints.
     """
 
     # In front of the checkpoint hook (VERY_LOW), which saves what is recorded here.
@@ -44,6 +45,22 @@ class EvaluationRecordHook(Hook):
     def __init__(self) -> None:
         self.record: dict[str, Any] | None = None
         self.best: dict[str, Any] | None = None
+        self.bad_images: list[str] = []
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Gather what the workers of all ranks could not read."""
+        found = getattr(runner.train_dataloader.dataset, "bad_images", [])
+        gathered = sorted({name for names in all_gather_object(found) for name in names})
+        new = set(gathered) - set(self.bad_images)
+        if not new:
+            return
+        self.bad_images = sorted({*self.bad_images, *gathered})
+        runner.logger.warning(
+            f"{len(self.bad_images)} unreadable images were replaced in training: "
+            + ", ".join(self.bad_images)
+        )
+        record = dict(count=len(self.bad_images), images=self.bad_images)
+        self._write_file(Path(runner.work_dir) / "bad_images.json", record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Record an evaluation during training."""
@@ -56,6 +73,7 @@ class EvaluationRecordHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the class table of the newest evaluation, and the best so far, into the file."""
         checkpoint["meta"]["sgseg_version"] = sgseg.__version__
+        checkpoint["meta"]["bad_images"] = self.bad_images
         if self.record is not None:
             checkpoint["meta"]["evaluation"] = self.record
             checkpoint["meta"]["best"] = self.best
@@ -65,12 +83,15 @@ class EvaluationRecordHook(Hook):
         if runner._resume:
             self.record = checkpoint["meta"].get("evaluation")
             self.best = checkpoint["meta"].get("best")
+            self.bad_images = list(checkpoint["meta"].get("bad_images", []))
 
     def _update(self, runner: Runner, evaluator: Evaluator, epoch: int | None) -> None:
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         if not records:
             return
-        record = json_safe(dict(records[0], epoch=epoch, selected="last"))
+        record = json_safe(
+            dict(records[0], epoch=epoch, selected="last", bad_images=self.bad_images)
+        )
         accuracy = record["accuracy"]
         if epoch is not None:
             if accuracy is not None and (self.best is None or accuracy > self.best["accuracy"]):
@@ -81,9 +102,12 @@ class EvaluationRecordHook(Hook):
 
     @staticmethod
     @master_only
-    def _write(work_dir: Path, record: dict[str, Any]) -> None:
-        content = json.dumps(record, indent=1)
-        write_atomically(work_dir / "eval.json", content.encode())
+    def _write_file(path: Path, record: dict[str, Any]) -> None:
+        write_atomically(path, json.dumps(record, indent=1).encode())
+
+    @master_only
+    def _write(self, work_dir: Path, record: dict[str, Any]) -> None:
+        self._write_file(work_dir / "eval.json", record)
         line = {key: record[key] for key in ("epoch", "accuracy", "miou", "usage_entropy")}
         with (work_dir / "eval_history.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -24,6 +24,10 @@ class HungarianMetric(BaseMetric):
     the number of images seen must equal the size of the data set, so that padded samples cannot
     count twice. Source: section 4.1 of the paper, protocol of IIC.
 
+    Where the data set names subsets (its splits), each has a matrix of its own, and the record
+    holds its score under its own matching as well: the ``val2017`` numbers of later papers come
+    out of the same evaluation.
+
     Args:
         num_clusters: K of the model; may exceed the number of classes.
         num_classes: number of classes; default: the data set's class names.
@@ -53,9 +57,12 @@ class HungarianMetric(BaseMetric):
 
         Args:
             data_batch: not looked at.
-            data_samples: records with ``pred`` (H, W) and ``gt`` (H, W).
+            data_samples: records with ``pred`` (H, W) and ``gt`` (H, W), and ``index`` where the
+                data set has subsets.
         """
         classes = self._class_count()
+        if self._counts is None:
+            self._counts = self._no_counts()
         for sample in data_samples:
             if sample["gt"] is None:
                 raise ValueError(
@@ -65,7 +72,7 @@ class HungarianMetric(BaseMetric):
             counted = confusion(
                 _numpy(sample["pred"]), _numpy(sample["gt"]), self.num_clusters, classes
             )
-            self._counts = counted if self._counts is None else self._counts + counted
+            self._counts[self._part(sample)] += counted
         self._seen += len(data_samples)
 
     def evaluate(self, size: int) -> dict[str, float]:
@@ -78,9 +85,8 @@ class HungarianMetric(BaseMetric):
             Percentages ``accuracy``, ``miou``, ``mean_class_accuracy``, ``many_to_one``, and
             ``usage_entropy`` of the clusters as a share of its bound (0 = collapsed, 1 = even).
         """
-        counts = self._counts
-        if counts is None:  # this rank had no image
-            counts = np.zeros((self.num_clusters, self._class_count()), np.int64)
+        # None: this rank had no image.
+        counts = self._no_counts() if self._counts is None else self._counts
         total, seen = torch.from_numpy(counts.copy()), torch.tensor([self._seen])
         all_reduce(total)
         all_reduce(seen)
@@ -90,7 +96,15 @@ class HungarianMetric(BaseMetric):
                 f"HungarianMetric: {int(seen)} images were evaluated, the data set has {size}. "
                 "Use a sampler with round_up=False and shuffle=False for evaluation"
             )
-        return self.compute_metrics(total.numpy(), size)
+        parts = total.numpy()  # (subsets and the rest, clusters, classes)
+        found = self.compute_metrics(parts.sum(0), size)
+        subsets = self._subsets()
+        if subsets:
+            scored = zip(subsets.items(), parts, strict=False)
+            self.record["subsets"] = {
+                name: _subset_record(part, end - start) for (name, (start, end)), part in scored
+            }
+        return found
 
     def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
         """Match and score the summed matrix ``results``; fills ``record``."""
@@ -115,6 +129,21 @@ class HungarianMetric(BaseMetric):
         )
         return found
 
+    def _subsets(self) -> dict[str, tuple[int, int]]:
+        return (self.dataset_meta or {}).get("subsets") or {}
+
+    def _no_counts(self) -> IntArray:
+        return np.zeros(
+            (len(self._subsets()) + 1, self.num_clusters, self._class_count()), np.int64
+        )
+
+    def _part(self, sample: Mapping[str, Any]) -> int:
+        """Which matrix a record belongs to; the last is for those of no subset."""
+        spans = list(self._subsets().values())
+        index = sample["index"] if spans else -1
+        inside = (n for n, (start, end) in enumerate(spans) if start <= index < end)
+        return next(inside, len(spans))
+
     def _class_count(self) -> int:
         count = self.num_classes or len((self.dataset_meta or {}).get("classes", ()))
         if not count:
@@ -137,6 +166,17 @@ class HungarianMetric(BaseMetric):
     def _protocol(self) -> dict[str, Any]:
         described = dict((self.dataset_meta or {}).get("protocol", {}))
         return described | dict(clusters=self.num_clusters, ignore=IGNORE, matching=MATCHING_RULE)
+
+
+def _subset_record(counts: IntArray, images: int) -> dict[str, Any]:
+    matched = scores(counts, hungarian(counts))
+    return dict(
+        accuracy=_percent(matched.accuracy),
+        miou=_percent(matched.miou),
+        images=images,
+        pixels=int(counts.sum()),
+        matching="its own",
+    )
 
 
 def _numpy(labels: Any) -> np.ndarray:

@@ -1,9 +1,18 @@
 """Pictures of what the model sees, groups and predicts."""
 
-from .pictures import draw_borders, features_as_rgb, overlay, palette, picture_strip, to_display
+from .pictures import (
+    captioned,
+    draw_borders,
+    features_as_rgb,
+    overlay,
+    palette,
+    picture_strip,
+    to_display,
+)
 from .plots import plot_confusion, plot_curves
 
 __all__ = [
+    "captioned",
     "draw_borders",
     "features_as_rgb",
     "overlay",

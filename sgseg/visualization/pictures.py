@@ -125,3 +125,38 @@ def picture_strip(
             canvas[top : top + height, left : left + side] = sized
         top += height + gap
     return canvas
+
+
+def captioned(picture: RGB, legend: Sequence[tuple[str, RGB]], lines: Sequence[str]) -> RGB:
+    """A picture with named colours and lines of text below it.
+
+    Args:
+        picture: (H, W, 3).
+        legend: names and their colours, as many a row as fit.
+        lines: of text.
+
+    Returns:
+        (H + room for the text, W or what the text needs, 3).
+    """
+    import cv2
+
+    size, height, cell = 0.4, 18, 160
+    width = max([picture.shape[1], *(7 * len(line) + 8 for line in lines)])
+    columns = max(1, width // cell)
+    rows = -(-len(legend) // columns)
+    canvas = np.full((picture.shape[0] + height * (rows + len(lines)) + 6, width, 3), 255, np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+
+    def write(text: str, left: int, row: int) -> int:
+        base = picture.shape[0] + height * row + 14
+        place = (left, base)
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
+        return base
+
+    for number, (name, colour) in enumerate(legend):
+        left = cell * (number % columns) + 4
+        base = write(name, left + 16, number // columns)
+        canvas[base - 10 : base, left : left + 12] = colour
+    for number, line in enumerate(lines):
+        write(line, 4, rows + number)
+    return canvas

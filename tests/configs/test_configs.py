@@ -80,6 +80,13 @@ def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
         ("sgseg_pointnet_coco15", MAIN, {"model.neck.block.type"}),
         ("sgseg_dgcnn_coco15", MAIN, {"model.neck.block.type"}),
         ("sgseg_diffgcn_disjoint_coco15", MAIN, {"custom_hooks.5.stages.1"}),
+        (
+            "sgseg_diffgcn_coco3_other",
+            "sgseg_diffgcn_coco3",
+            {"model.decode_head.num_classes"}
+            | {f"{part}_evaluator.num_clusters" for part in ("val", "test")}
+            | {f"{part}_dataloader.dataset.type" for part in ("train", "val", "test")},
+        ),
     ],
 )
 def test_variant_differs_on_its_axis(name: str, parent: str, expected: set[str]) -> None:

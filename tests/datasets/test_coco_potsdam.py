@@ -12,7 +12,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sgseg.datasets import BadFileError, COCOStuff3, COCOStuff15, Potsdam, Potsdam3
+from sgseg.datasets import (
+    BadFileError,
+    COCOStuff3,
+    COCOStuff3Other,
+    COCOStuff15,
+    Potsdam,
+    Potsdam3,
+)
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 LABELS = SHARED / "reference" / "labels.json"
@@ -103,10 +110,10 @@ def coco(tmp_path: Path) -> Path:
 def test_coco_tree_loads(coco: Path, kind: type, classes: tuple[int, ...]) -> None:
     """Both splits in order, each image with its own map, unlabelled rows ignored."""
     dataset = kind(str(coco))
-    assert [item for item in dataset.items] == [
-        ("train2017", "01"),
-        ("train2017", "02"),
-        ("val2017", "03"),
+    assert dataset.names() == [
+        "train2017/01",
+        "train2017/02",
+        "val2017/03",
     ]
     for index, number in enumerate(classes):
         item = dataset.load(index)
@@ -121,7 +128,7 @@ def test_coco_curated_list_chooses_images(coco: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "Coco164kFull_Stuff_Coarse_7.txt").write_text("02\n")
     fifteen = COCOStuff15(str(coco), splits=["train2017"])
-    assert fifteen.items == [("train2017", "02")]
+    assert fifteen.names() == ["train2017/02"]
     three = COCOStuff3(str(coco), splits=["train2017"])
     assert len(three) == 2, "each set has its own list"
     assert fifteen.protocol()["items_sha256"] != three.protocol()["items_sha256"]
@@ -205,3 +212,29 @@ def test_potsdam_value_out_of_range_raises(potsdam: Path) -> None:
     for kind in (Potsdam, Potsdam3):
         with pytest.raises(BadFileError, match=r"labels/a\.png.*\[6\]"):
             kind(str(potsdam))[0]
+
+
+def test_potsdam_folder_splits(potsdam: Path) -> None:
+    """Without lists a patch without labels is trained on only; lists, where given, decide."""
+    np.save(potsdam / "images/c.npy", patch())
+    assert len(Potsdam(str(potsdam))) == 3
+    scored = Potsdam(str(potsdam), splits=["labelled_train", "labelled_test"])
+    assert scored.names() == ["a", "b"]
+    assert "gt_seg_map" not in Potsdam(str(potsdam), splits=["unlabelled_train"]).load(0)
+    (potsdam / "labelled_test.txt").write_text("b\n")
+    assert Potsdam(str(potsdam)).names() == ["b"]
+    (potsdam / "labelled_train.txt").write_text("z\n")
+    with pytest.raises(FileNotFoundError, match=r"labelled_train\.txt lists 'z'"):
+        Potsdam(str(potsdam))
+    with pytest.raises(ValueError, match=r"splits \['test'\] not in"):
+        Potsdam(str(potsdam), splits=["test"])
+
+
+def test_coco3_other_scores_the_rest() -> None:
+    """The fourth class is every labelled pixel that is not sky, plant or ground."""
+    three, four = COCOStuff3.LABEL_MAP, COCOStuff3Other.LABEL_MAP
+    assert (four[:182] == np.where(three[:182] == 255, 3, three[:182])).all()
+    assert (four[182:] == 255).all()
+    entry = table(LABELS)["cocostuff"]["cocostuff3_with_other"]
+    assert list(COCOStuff3Other.CLASSES) == entry["names"]
+    assert four[:182].tolist() == entry["fine_to_label"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.datasets import CropTo, PackInputs, Rescale, ResizeShortest
+from sgseg.datasets import CropTo, PackInputs, Rescale, ResizeShortest, ResizeWhole, Sobel
 from sgseg.registry import TRANSFORMS
 
 Results = dict[str, Any]
@@ -34,6 +34,11 @@ def sample(height: int, width: int, bands: int = 3, dtype: str = "uint8") -> Res
         (ResizeShortest(64), (128, 256), (64, 128)),
         (ResizeShortest(64), (300, 200), (96, 64)),
         (ResizeShortest(64), (16, 32), (64, 128)),
+        (Rescale(0.33, "bilinear"), (480, 640), (158, 211)),
+        (Rescale(0.33, "bilinear"), (427, 640), (141, 211)),
+        (Rescale(0.01, "bilinear"), (30, 20), (1, 1)),
+        (ResizeWhole(128), (480, 640), (128, 128)),
+        (ResizeWhole(16), (9, 70), (16, 16)),
     ],
 )
 def test_resizing_gives_the_announced_size(
@@ -46,7 +51,17 @@ def test_resizing_gives_the_announced_size(
     assert set(np.unique(results["gt_seg_map"])) <= {10, 100}
 
 
-@pytest.mark.parametrize("transform", [Rescale(0.5), ResizeShortest(20), CropTo(20), CropTo(64)])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Rescale(0.5),
+        Rescale(0.5, "bilinear"),
+        ResizeShortest(20),
+        ResizeWhole(30),
+        CropTo(20),
+        CropTo(64),
+    ],
+)
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 def test_band_axis_and_type_are_kept(transform: Any, bands: int) -> None:
     """A grey image keeps its band axis (OpenCV drops it), and 16-bit data stay float."""
@@ -125,7 +140,7 @@ def test_small_image_is_padded_and_its_padding_ignored(size: tuple[int, int], ra
     assert not (cut["gt_seg_map"][~padding] == 255).any()
 
 
-@pytest.mark.parametrize("kind", [Rescale, ResizeShortest, CropTo])
+@pytest.mark.parametrize("kind", [Rescale, ResizeShortest, ResizeWhole, CropTo])
 @pytest.mark.parametrize("value", [0, -1])
 def test_impossible_sizes_raise(kind: type, value: int) -> None:
     """A size of zero or less is refused when the config is built."""
@@ -163,3 +178,41 @@ def test_transforms_are_built_by_name() -> None:
     """Configs and the command line may name a transform as a string."""
     for kind, arguments in ((Rescale, dict(factor=0.5)), (CropTo, dict(size=3)), (PackInputs, {})):
         assert type(TRANSFORMS.build(dict(type=kind.__name__, **arguments))) is kind
+
+
+def test_unknown_interpolation_raises() -> None:
+    """A misspelt interpolation is refused with the two there are."""
+    with pytest.raises(ValueError, match="'area' or 'bilinear'"):
+        Rescale(0.5, "cubic")
+
+
+def by_loops(grey: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Correlation with zeros around, by plain loops."""
+    padded = np.pad(grey, 1)
+    found = np.zeros_like(grey)
+    for row, column in np.ndindex(*grey.shape):
+        found[row, column] = (padded[row : row + 3, column : column + 3] * kernel).sum()
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_sobel_is_iics(dtype: str) -> None:
+    """R, G, B in [0, 1] and the two gradients of grey, zeros around, signs as IIC's kernels."""
+    item = sample(9, 11, 3, dtype)
+    image = item["img"].astype(np.float64) / (255 if dtype == "uint8" else 1)
+    found = Sobel()(dict(item))["img"]
+    assert found.shape == (9, 11, 5) and found.dtype == np.float32
+    np.testing.assert_allclose(found[..., :3], image, atol=1e-6)
+    grey = image @ (0.299, 0.587, 0.114)
+    kernel = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])
+    # Eight-bit grey is rounded once, as IIC's is: half a level, eight times weighted.
+    tolerance = 4 / 255 + 1e-6 if dtype == "uint8" else 1e-5
+    np.testing.assert_allclose(found[..., 3], by_loops(grey, kernel), atol=tolerance)
+    np.testing.assert_allclose(found[..., 4], by_loops(grey, kernel.T), atol=tolerance)
+    np.testing.assert_array_equal(Sobel(include_rgb=False)(dict(item))["img"], found[..., 3:])
+
+
+def test_sobel_wants_colours() -> None:
+    """Four bands have no grey of IIC's; the error says what was given."""
+    with pytest.raises(ValueError, match=r"expected R, G, B, found an image of \(9, 11, 4\)"):
+        Sobel()(sample(9, 11, 4))

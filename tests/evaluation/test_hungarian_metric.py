@@ -297,3 +297,25 @@ def test_padded_samples_raise(ranks: Path, world: int, size: int) -> None:
             assert isinstance(found, str) and "round_up=False" in found
         else:
             assert found["images"] == size
+
+
+def test_subsets_are_scored_in_the_same_run() -> None:
+    """A split's score is that of an evaluation on it alone; the whole is not touched by it."""
+    items = [item | dict(index=index) for index, item in enumerate(noise(7))]
+    spans = dict(train2017=(0, 4), val2017=(4, 7))
+    record = evaluated(metric(4, subsets=spans), [items[3:], items[:3]], 7)
+    whole = evaluated(metric(4), [items], 7)
+    assert {key: record[key] for key in whole} == whole
+    for name, (start, end) in spans.items():
+        alone = evaluated(metric(4), [items[start:end]], end - start)
+        found = record["subsets"][name]
+        assert all(found[key] == alone[key] for key in ("accuracy", "miou", "images", "pixels"))
+    assert "subsets" not in whole
+
+
+def test_items_outside_all_subsets_count_in_the_whole() -> None:
+    """A subset need not cover the set."""
+    items = [item | dict(index=index) for index, item in enumerate(noise(5))]
+    record = evaluated(metric(4, subsets=dict(val=(2, 3))), [items], 5)
+    assert record["confusion"] == evaluated(metric(4), [items], 5)["confusion"]
+    assert record["subsets"]["val"]["images"] == 1

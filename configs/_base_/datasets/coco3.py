@@ -17,7 +17,7 @@ train_dataloader = dict(
         type=COCOStuff3,
         root="data/coco_stuff",
         transforms=[
-            dict(type=Rescale, factor=0.33),
+            dict(type=Rescale, factor=0.33, interpolation="bilinear"),
             dict(type=CropTo, size=128, random=True),
             dict(type=RandomFlip, prob=0.5),
             dict(type=PackInputs),
@@ -34,7 +34,7 @@ val_dataloader = dict(
         type=COCOStuff3,
         root="data/coco_stuff",
         transforms=[
-            dict(type=Rescale, factor=0.33),
+            dict(type=Rescale, factor=0.33, interpolation="bilinear"),
             dict(type=CropTo, size=128),
             dict(type=PackInputs, with_labels=True),
         ],

@@ -1,0 +1,13 @@
+"""The paper on COCO-Stuff3 with a fourth, scored class for everything else."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.coco3_other import *  # noqa: F403
+    from .._base_.default_runtime import *  # noqa: F403
+    from .._base_.models.sgseg import *  # noqa: F403
+    from .._base_.schedules.pretrain_joint import *  # noqa: F403
+
+model.merge(dict(backbone=dict(num_superpixels=100), decode_head=dict(num_classes=4)))
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+custom_hooks = [*custom_hooks, stage_hook]

@@ -1,0 +1,95 @@
+"""COCO-Stuff as it comes, for :mod:`sgseg.datasets.verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
+from ..files import BadFileError, read_image
+from .finding import Fault, Finding, as_fault, looked_at
+
+
+class COCOLayout:
+    """COCO-Stuff as it comes; items are (split, id)."""
+
+    title = "COCO-Stuff tree"
+    one_size = False
+
+    def __init__(self, root: Path) -> None:
+        self.tree = COCOTree(root)
+        self.splits = [
+            split
+            for split in SPLITS
+            if any((root / place / split).is_dir() for place in ("images", ""))
+        ]
+
+    def items(self) -> list[tuple[str, str]]:
+        return [(split, name) for split in self.splits for name in self.tree.ids(split)]
+
+    def lists(self) -> list[CuratedList]:
+        """Curated lists in ``curated/``."""
+        return find_lists(self.tree.root / "curated")
+
+    def structure(self, published: bool) -> list[Fault]:
+        faults = []
+        for split in self.splits:
+            images = set(self.tree.ids(split))
+            folder = self.tree.labels(split)
+            maps = {path.stem for path in folder.glob("*.png")}
+            faults += [
+                Fault("missing_partner", str(folder / f"{name}.png"), "no map of this image")
+                for name in sorted(images - maps)
+            ]
+            faults += [
+                Fault("missing_partner", str(folder / f"{name}.png"), "a map without its image")
+                for name in sorted(maps - images)
+            ]
+            for listed in self.lists():
+                if listed.split == split:
+                    faults += [
+                        Fault("missing_partner", f"{split}/{name}.jpg", f"listed in {listed.path}")
+                        for name in sorted(set(listed.ids) - images)
+                    ]
+        faults += [self._wrong_list(found) for found in self.lists() if not found.published]
+        right = {(found.name, found.split) for found in self.lists() if found.published}
+        if published:
+            faults += [
+                Fault("count", f"curated/{split}/{name}.txt", "the published list is not there")
+                for name, parts in PUBLISHED.items()
+                for split in parts
+                if (name, split) not in right
+            ]
+        return faults
+
+    @staticmethod
+    def _wrong_list(found: CuratedList) -> Fault:
+        wanted, digest = PUBLISHED[found.name][found.split]
+        return Fault(
+            "count",
+            str(found.path),
+            f"{len(found.ids)} ids, the published list has {wanted} and sha256 {digest}",
+        )
+
+    def notes(self) -> list[str]:
+        return [] if self.lists() else ["no curated list: published numbers are on lists only"]
+
+    def check(self, item: tuple[str, str]) -> Finding:
+        split, name = item
+        faults: list[Fault] = []
+        image = None
+        try:
+            image = read_image(self.path(item), 3)
+            if (self.tree.labels(split) / f"{name}.png").is_file():
+                self.tree.read(split, name)
+        except BadFileError as error:
+            faults.append(as_fault(error))
+        return looked_at(image, faults)
+
+    def key(self, item: tuple[str, str]) -> str:
+        return item[1]
+
+    def split_of(self, item: tuple[str, str]) -> str:
+        return item[0]
+
+    def path(self, item: tuple[str, str]) -> Path:
+        return self.tree.images(item[0]) / f"{item[1]}.jpg"

@@ -1,0 +1,180 @@
+"""What is wrong with a data set, found before training: every file opened, every pair compared."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .files import write_atomically
+from .layouts import Fault, Finding, Layout, find_layout
+from .prepare.build import become_worker
+
+KINDS = {
+    "unreadable": "cannot be decoded",
+    "truncated": "ends before its content does",
+    "empty": "zero bytes",
+    "size": "not of the size that the set has",
+    "bands": "not of the bands that the set has",
+    "dtype": "not of the type that the set has",
+    "label_range": "a label value that is no class",
+    "label_size": "a label map of another size than its image",
+    "missing_partner": "an image without label map, a map without image, a listed file not there",
+    "duplicate": "the same pixels in two splits",
+    "leak": "the same item in two splits",
+    "count": "another number of items, or another list, than it should be",
+    "damaged": "bytes of a cache that are not those of its manifest",
+}
+"""Kinds of fault and what they mean."""
+
+_CHUNK = 32
+
+
+@dataclass
+class Report:
+    """The result of :func:`verify`."""
+
+    root: str
+    layout: str
+    items: int
+    counts: dict[str, int]
+    """Items of each split."""
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing and no fault."""
+
+    def write(self, path: str | Path) -> None:
+        """Write the report as JSON."""
+        content = dict(
+            vars(self),
+            faults=[fault._asdict() for fault in self.faults],
+            by_kind=dict(Counter(fault.kind for fault in self.faults)),
+        )
+        write_atomically(Path(path), json.dumps(content, indent=1).encode())
+
+    def text(self, most: int = 20) -> str:
+        """The report for a person, with at most ``most`` faults of a kind."""
+        counts = ", ".join(f"{name} {count}" for name, count in self.counts.items())
+        lines = [f"{self.root}: {self.layout}, {self.items} items ({counts})"]
+        lines += [f"note: {note}" for note in self.notes]
+        for kind, meaning in KINDS.items():
+            found = [fault for fault in self.faults if fault.kind == kind]
+            if found:
+                lines.append(f"{kind} ({meaning}): {len(found)}")
+                lines += [f"  {fault.path}: {fault.message}" for fault in found[:most]]
+                lines += [f"  ... and {len(found) - most} more"] * (len(found) > most)
+        lines.append(f"{len(self.faults)} faults" if self.faults else "no faults")
+        return "\n".join(lines)
+
+
+def verify(
+    root: str | Path,
+    bands: int | None = None,
+    size: tuple[int, int] | None = None,
+    label_map: str | None = None,
+    published: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Look at every file of a data set.
+
+    The layout is found by itself: a prepared cache, COCO-Stuff as it comes, Potsdam's tiles,
+    IIC's Potsdam archive, or a folder with ``images/``, ``labels/`` and list files.
+
+    Args:
+        root: the data set.
+        bands: bands that every image of a folder must have; default: what most have.
+        size: height and width that every image of a folder must have; default: any.
+        label_map: ``FILE.json#KEY`` for a folder, as in training.
+        published: also demand that these are the items that the published numbers are on.
+        workers: processes.
+        progress: called with (items done, all items).
+
+    Raises:
+        FileNotFoundError: if there is no data set at ``root``.
+    """
+    layout = find_layout(root, bands, size, label_map)
+    items = layout.items()
+    report = Report(
+        root=str(root),
+        layout=layout.title,
+        items=len(items),
+        counts=dict(Counter(layout.split_of(item) for item in items)),
+    )
+    report.faults += layout.structure(published)
+    report.notes += layout.notes()
+    report.faults += _leaks(layout, items)
+    findings: list[Finding] = []
+    for found in _findings(layout, items, workers):
+        report.faults += found.faults
+        findings.append(found._replace(faults=()))
+        if progress:
+            progress(len(findings), len(items))
+    report.faults += _odd_ones(layout, items, findings)
+    report.faults += _duplicates(layout, items, findings)
+    return report
+
+
+def _findings(layout: Layout, items: Sequence[Any], workers: int) -> Iterator[Finding]:
+    if workers <= 1:
+        yield from map(layout.check, items)
+        return
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, become_worker) as pool:
+        for found in pool.map(partial(_check_all, layout), chunks):
+            yield from found
+
+
+def _check_all(layout: Layout, items: Sequence[Any]) -> list[Finding]:
+    return [layout.check(item) for item in items]
+
+
+def _leaks(layout: Layout, items: Sequence[Any]) -> list[Fault]:
+    splits = defaultdict(set)
+    for item in items:
+        splits[layout.key(item)].add(layout.split_of(item))
+    return [
+        Fault("leak", key, f"is in {' and '.join(sorted(found))}")
+        for key, found in splits.items()
+        if len(found) > 1
+    ]
+
+
+def _odd_ones(layout: Layout, items: Sequence[Any], findings: Sequence[Finding]) -> list[Fault]:
+    """Images of another type, or of another size where all must be alike, than most."""
+    faults = []
+    for kind in ("dtype", "size") if layout.one_size else ("dtype",):
+        values = [getattr(found, kind) for found in findings]
+        common = Counter(value for value in values if value is not None).most_common(1)
+        faults += [
+            Fault(kind, str(layout.path(item)), f"is of {value}, most are of {common[0][0]}")
+            for item, value in zip(items, values, strict=True)
+            if value is not None and value != common[0][0]
+        ]
+    return faults
+
+
+def _duplicates(layout: Layout, items: Sequence[Any], findings: Sequence[Finding]) -> list[Fault]:
+    first: dict[bytes, Any] = {}
+    faults = []
+    for item, found in zip(items, findings, strict=True):
+        if found.digest is None:
+            continue
+        twin = first.setdefault(found.digest, item)
+        if layout.key(twin) != layout.key(item) and layout.split_of(twin) != layout.split_of(item):
+            faults.append(
+                Fault(
+                    "duplicate",
+                    str(layout.path(item)),
+                    f"in {layout.split_of(item)} has the pixels of {layout.path(twin)} in "
+                    f"{layout.split_of(twin)}",
+                )
+            )
+    return faults

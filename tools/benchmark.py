@@ -1,0 +1,36 @@
+"""Measure speed and memory; every comparison within one run. One subcommand a benchmark.
+
+Example:
+    python tools/benchmark.py data /data/coco_stuff --out data.json
+"""
+
+import argparse
+import importlib
+import pkgutil
+
+import sgseg.benchmarks
+
+
+def main() -> None:
+    """Parse the command line, measure, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="benchmark", required=True)
+    for found in pkgutil.iter_modules(sgseg.benchmarks.__path__):
+        module = importlib.import_module(f"sgseg.benchmarks.{found.name}")
+        if hasattr(module, "run"):
+            summary = (module.__doc__ or "").splitlines()[0]
+            one = kinds.add_parser(found.name, help=summary, description=module.__doc__)
+            module.add_arguments(one)
+            one.add_argument("--out", help="JSON file to write")
+            one.set_defaults(run=module.run)
+    args = parser.parse_args()
+    result = args.run(args)
+    print(result.text())
+    if args.out:
+        result.write(args.out)
+
+
+if __name__ == "__main__":
+    main()

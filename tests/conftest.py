@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
     "train_cfg.max_epochs": 3,
     "train_cfg.val_begin": 1,
     "train_cfg.val_interval": 1,
+    "param_scheduler.0.begin": 0,
     "train_dataloader.batch_size": 4,
     "train_dataloader.dataset.length": 8,
     "train_dataloader.dataset.size": 32,

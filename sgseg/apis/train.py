@@ -68,6 +68,7 @@ def build_config(
         config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
     if options:
         config.merge_from_dict(dict(options))
+    _check_length(config)
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
     seed = (config.get("randomness") or {}).get("seed")
@@ -144,6 +145,18 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
 def _manifest(described: Mapping[str, Any] | None) -> str | None:
     """The data's identity in a record or in a checkpoint's description of its data."""
     return ((described or {}).get("protocol") or {}).get("manifest_sha256")
+
+
+def _check_length(config: Config) -> None:
+    epochs = (config.get("train_cfg") or {}).get("max_epochs")
+    schedulers = config.get("param_scheduler") or []
+    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
+        begin = scheduler.get("begin", 0)
+        if epochs is not None and scheduler.get("by_epoch", True) and begin >= epochs:
+            raise ValueError(
+                f"train_cfg.max_epochs = {epochs}: this schedule lets the learning rates fall "
+                f"after epoch {begin}; set max_epochs to {begin + 1} or more"
+            )
 
 
 def _set_data(config: Config, root: Path) -> None:

@@ -152,3 +152,11 @@ def test_arguments_reach_every_place(tmp_path: Path) -> None:
     assert config.val_evaluator.num_clusters == config.test_evaluator.num_clusters == 7
     assert config.randomness.seed == config.model.seed == 3
     assert config.optim_wrapper.type.endswith("AmpOptimWrapper")
+
+
+def test_a_run_too_short_for_its_schedule_says_so() -> None:
+    """Two epochs are all superpixels in the practical recipe; three is the least."""
+    path = CONFIGS[0].with_name("sgseg_diffgcn_mosaic.py")
+    with pytest.raises(ValueError, match="max_epochs to 3 or more"):
+        build_config(path, options={"train_cfg.max_epochs": 2})
+    assert build_config(path, options={"train_cfg.max_epochs": 3}).train_cfg.max_epochs == 3

@@ -136,7 +136,7 @@ def test_rolled_coordinates_hide_the_place() -> None:
     backbone = dict(type="SPNN", num_superpixels=6, base_channels=2, with_coords=True)
     model = build(
         backbone=backbone,
-        views=dict(type="PhotometricViews", contrast=0, brightness=0, band_gain=0, roll=False),
+        views=dict(type="PhotometricViews", contrast=0, brightness=0, band_gain=0),
         roll_coordinates=True,
     )
     model.train()
@@ -163,7 +163,7 @@ def test_rolled_coordinates_need_coordinates() -> None:
 
 def test_views_align() -> None:
     """What is rolled away is rolled back: without jitter both views align to the image."""
-    views = PhotometricViews(contrast=0, brightness=0, band_gain=0)
+    views = PhotometricViews(contrast=0, brightness=0, band_gain=0, roll=True)
     pair = views(images(), torch.Generator().manual_seed(5))
     assert pair.shifts[0] != pair.shifts[1]
     for number in (0, 1):
@@ -173,7 +173,7 @@ def test_views_align() -> None:
 
 def test_views_differ_in_light_only() -> None:
     """Without rolling the views are the image times a gain plus a smooth offset."""
-    views = PhotometricViews(contrast=0.5, brightness=0, band_gain=0, roll=False)
+    views = PhotometricViews(contrast=0.5, brightness=0, band_gain=0)
     first, second = views(images(), torch.Generator().manual_seed(5)).images
     assert not torch.allclose(first, second)
     gain = first / images()

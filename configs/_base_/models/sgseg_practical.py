@@ -24,9 +24,7 @@ model.merge(
         neck=dict(in_channels=2 + 3 + 8 * 4, channels=16, knn=6, graph_on="xy", use_position=False),
         decode_head=dict(in_channels=3 + 16, base_channels=16, multipliers=(2, 2, 2, 2)),
         # Each reading has its own light, superpixels and graph; node features enter normalised.
-        views=dict(
-            type=PhotometricViews, contrast=0.3, brightness=0.3, band_gain=0.1, cells=4, roll=False
-        ),
+        views=dict(type=PhotometricViews, contrast=0.3, brightness=0.3, band_gain=0.1, cells=4),
         fusion=dict(type=GatedFusion, init=0.1),
         # Read as in training: the unmasked pass has other statistics.
         predict_orders=(1, 2, 3, 4, 5, 6, 7, 8),

@@ -60,7 +60,7 @@ class PhotometricViews(nn.Module):
         brightness: float = 0.3,
         band_gain: float = 0.1,
         cells: int = 4,
-        roll: bool = True,
+        roll: bool = False,
     ) -> None:
         super().__init__()
         if min(contrast, brightness, band_gain) < 0 or cells < 1:

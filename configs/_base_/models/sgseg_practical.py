@@ -41,5 +41,5 @@ model.merge(
 # Rebuilding the image keeps the head on brightness; total variation shrinks the node features.
 model.losses.pop("image_reconstruction")
 model.losses.pop("total_variation")
-# Its Laplacian maps differ most within a texture, where no superpixel ends.
+# Edges inside a texture are no borders of superpixels; what it does here was not measured apart.
 model.losses.pop("edge")

@@ -17,9 +17,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="config file")
+    parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     args = parser.parse_args()
-    print(build_config(args.config, options=args.cfg_options).pretty_text)
+    print(build_config(args.config, preset=args.preset, options=args.cfg_options).pretty_text)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("checkpoint", help="epoch_N.pth")
     parser.add_argument("--data", help="root folder of the data")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
+    parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
@@ -33,6 +34,7 @@ def main() -> None:
         label_map=args.label_map,
         work_dir=args.work_dir,
         launcher=args.launcher,
+        preset=args.preset,
         options=args.cfg_options,
     )
     record = evaluate(config, args.checkpoint)

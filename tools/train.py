@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("config", help="config file, see configs/sgseg/")
     parser.add_argument("--data", help="root folder of the data (images/, optionally labels/)")
     parser.add_argument("--num-classes", type=int, help="number of clusters K")
+    parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
@@ -37,6 +38,7 @@ def main() -> None:
         seed=args.seed,
         amp=args.amp,
         launcher=args.launcher,
+        preset=args.preset,
         options=args.cfg_options,
     )
     train(config, resume=args.resume)

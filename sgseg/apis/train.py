@@ -13,6 +13,7 @@ from mmengine.utils import import_modules_from_strings
 
 from ..engine.checkpoint import load_checkpoint
 from ..engine.record import json_safe
+from .preset import apply_preset, read_preset
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -27,6 +28,7 @@ def build_config(
     seed: int | None = None,
     amp: bool = False,
     launcher: str = "none",
+    preset: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
@@ -41,6 +43,7 @@ def build_config(
         seed: of weights, order of images, augmentations and raster orders.
         amp: train under autocast, bfloat16 on a CPU.
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
+        preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
 
     Raises:
@@ -51,6 +54,8 @@ def build_config(
         raise FileNotFoundError(f"{path}: no such config; see configs/sgseg/")
     config = Config.fromfile(str(path))
     config.launcher = launcher
+    if preset is not None:
+        apply_preset(config, read_preset(preset, path))
     if data is not None:
         _set_data(config, Path(data))
     if label_map is not None:

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from sgseg.apis import build_config
+from sgseg.benchmarks.measure import as_fake, flops
 from sgseg.engine import ModuleLRConstructor
 from sgseg.registry import MODELS
 
@@ -160,3 +161,47 @@ def test_a_run_too_short_for_its_schedule_says_so() -> None:
     with pytest.raises(ValueError, match="max_epochs to 3 or more"):
         build_config(path, options={"train_cfg.max_epochs": 2})
     assert build_config(path, options={"train_cfg.max_epochs": 3}).train_cfg.max_epochs == 3
+
+
+@pytest.mark.parametrize("preset", ["paper", "small", "tiny"])
+@pytest.mark.parametrize("name", [MAIN, "sgseg_nognn_coco15", "sgseg_nospnn_coco15"])
+def test_presets_reach_every_width(name: str, preset: str) -> None:
+    """A model of any preset, with any part left out, builds and takes a step."""
+    config = build_config(CONFIGS[0].with_name(f"{name}.py"), preset=preset)
+    model = MODELS.build(config.model)
+    with as_fake(model):
+        losses = model.loss(torch.empty(2, 3, 64, 64))
+        sum(value for key, value in losses.items() if "loss" in key).backward()
+
+
+def test_the_paper_preset_changes_nothing() -> None:
+    """The sizes of Tables 7-10 are those of the paper's config; only spelt-out defaults differ."""
+    with_preset = build_config(CONFIGS[0].with_name(f"{MAIN}.py"), preset="paper")
+    one, other = flat(load(MAIN).to_dict()), flat(with_preset.to_dict())
+    assert {k for k in one.keys() & other.keys() if str(one[k]) != str(other[k])} == set()
+    assert other.keys() - one.keys() == {
+        ".model.backbone.stride",
+        ".model.decode_head.multipliers",
+    }
+
+
+def test_presets_shrink() -> None:
+    """paper > small > tiny in arithmetic, by far."""
+    costs = []
+    for preset in ("paper", "small", "tiny"):
+        model = MODELS.build(
+            build_config(CONFIGS[0].with_name(f"{MAIN}.py"), preset=preset).model
+        ).eval()
+        with as_fake(model):
+            costs.append(flops(lambda model=model: model.infer(torch.empty(1, 3, 128, 128))))
+    assert costs[0] > 10 * costs[1] > 20 * costs[2]
+
+
+def test_unknown_presets(tmp_path: Path) -> None:
+    """A missing preset lists those there are; one with a key too many or too few is refused."""
+    with pytest.raises(FileNotFoundError, match="choose paper, small, tiny"):
+        build_config(CONFIGS[0], preset="huge")
+    mine = tmp_path / "mine.py"
+    mine.write_text("preset = dict(num_superpixels=8)")
+    with pytest.raises(ValueError, match="it must hold"):
+        build_config(CONFIGS[0], preset=str(mine))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sgseg.benchmarks.measure import flops
 from sgseg.models import SPNN
 from sgseg.registry import MODELS
 
@@ -27,6 +28,23 @@ def test_shapes(bands: int, size: tuple[int, int]) -> None:
     assert found.assignment.shape == (2, 6, *size)
     assert found.feature.shape == (2, 16, *size)
     assert found.reconstruction.shape == (2, bands, *size)
+
+
+@pytest.mark.parametrize("size", [(9, 7), (8, 8), (1, 1)])
+def test_stride_keeps_the_size(size: tuple[int, int]) -> None:
+    """A coarser grid inside, full resolution outside, and still a distribution."""
+    found = net(stride=2).eval()(image(3, 2, *size))
+    assert found.assignment.shape == (2, 6, *size)
+    assert found.feature.shape == (2, 16, *size)
+    assert found.reconstruction.shape == (2, 3, *size)
+    torch.testing.assert_close(found.assignment.sum(1), torch.ones(2, *size))
+
+
+def test_stride_two_takes_under_a_third_of_the_work() -> None:
+    """Everything behind the first layer runs on a quarter of the pixels."""
+    x = image(height=32, width=32)
+    costs = [flops(lambda stride=stride: net(stride=stride).eval()(x)) for stride in (1, 2)]
+    assert costs[1] < costs[0] / 3
 
 
 def test_assignment_is_a_distribution() -> None:

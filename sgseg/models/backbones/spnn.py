@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...ops.precision import softmax
@@ -12,9 +13,9 @@ from ...structures import Superpixels
 from ..layers import DilatedDepthwise, xavier_
 
 
-def _conv(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
@@ -45,6 +46,9 @@ class SPNN(nn.Module):
             them superpixels are appearance classes spread over the image, not regions.
         logit_norm: instance normalisation of the N logits, as in RIM; not in Table 7.
         temperature: divides the logits; below one sharpens P.
+        stride: of the first convolution. At 2 everything after it runs on a quarter of the
+            pixels; logits, features and reconstruction are interpolated back to the image's
+            size. Not in the paper.
 
     Raises:
         ValueError: for an image with another number of bands, or a parameter out of range.
@@ -58,22 +62,24 @@ class SPNN(nn.Module):
         with_coords: bool = False,
         logit_norm: bool = False,
         temperature: float = 1.0,
+        stride: int = 1,
     ) -> None:
         super().__init__()
-        if num_superpixels < 2 or base_channels < 1 or in_channels < 1 or temperature <= 0:
+        if num_superpixels < 2 or min(base_channels, in_channels, stride) < 1 or temperature <= 0:
             raise ValueError(
                 f"SPNN: num_superpixels = {num_superpixels} must be >= 2, base_channels = "
-                f"{base_channels} and in_channels = {in_channels} >= 1, temperature = "
-                f"{temperature} > 0"
+                f"{base_channels}, in_channels = {in_channels} and stride = {stride} >= 1, "
+                f"temperature = {temperature} > 0"
             )
         self.in_channels = in_channels
         self.num_superpixels = num_superpixels
         self.with_coords = with_coords
         self.logit_norm = logit_norm
         self.temperature = temperature
+        self.stride = stride
         c = base_channels
         self.trunk = nn.Sequential(
-            _conv(in_channels + 2 * with_coords, c, 5),
+            _conv(in_channels + 2 * with_coords, c, 5, stride),
             _conv(c, 2 * c, 3),
             _conv(2 * c, 4 * c, 3),
             _conv(4 * c, 8 * c, 3),
@@ -100,10 +106,13 @@ class SPNN(nn.Module):
         x = image
         if self.with_coords:
             x = torch.cat([image, _coordinates_of(image, shift)], 1)  # (B, C+2, H, W)
-        feature = self.trunk(x)  # (B, 8c, H, W)
-        logits, reconstruction = self.classifier(feature).split(
-            [self.num_superpixels, self.in_channels], 1
-        )
+        feature = self.trunk(x)  # (B, 8c, H/stride, W/stride)
+        output = self.classifier(feature)  # (B, N+C, H/stride, W/stride)
+        if self.stride > 1:
+            feature, output = (
+                F.interpolate(y, image.shape[2:], mode="bilinear") for y in (feature, output)
+            )
+        logits, reconstruction = output.split([self.num_superpixels, self.in_channels], 1)
         if self.logit_norm:
             # torch's instance_norm in every case but one: it refuses an image of one pixel.
             variance, mean = torch.var_mean(logits, (2, 3), keepdim=True, correction=0)

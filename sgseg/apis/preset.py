@@ -1,0 +1,73 @@
+"""Model sizes by name: every place that a width reaches is set from one short list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+SIZES = {
+    "superpixel_channels": "width of SPNN's first layer",
+    "superpixel_stride": "stride of SPNN's first layer",
+    "num_superpixels": "N",
+    "node_channels": "width of the graph network",
+    "knn": "neighbours of a node",
+    "head_channels": "width of the head's stem",
+    "head_multipliers": "width of each residual block in units of head_channels",
+}
+
+
+def read_preset(name: str, config_path: str | Path) -> dict[str, Any]:
+    """The sizes of a preset.
+
+    Args:
+        name: of a file in ``_base_/presets/`` of the folder tree that the config lies in, or the
+            path of a preset file.
+        config_path: the config that it is for.
+
+    Raises:
+        FileNotFoundError: if there is no such preset; the message lists those there are.
+        ValueError: if it does not hold exactly the :data:`SIZES`.
+    """
+    path = Path(name)
+    if path.suffix != ".py":
+        folders = [parent / "_base_" / "presets" for parent in Path(config_path).resolve().parents]
+        found = {p.stem: p for folder in folders for p in sorted(folder.glob("*.py"))}
+        if name not in found:
+            raise FileNotFoundError(
+                f"--preset {name}: choose {', '.join(found) or 'a file'}"
+                + ("" if found else f" (there is no _base_/presets above {config_path})")
+            )
+        path = found[name]
+    preset = dict(Config.fromfile(str(path)).get("preset") or {})
+    if set(preset) != set(SIZES):
+        raise ValueError(
+            f"{path}: preset holds {sorted(preset)}; it must hold {sorted(SIZES)}, no more"
+        )
+    return preset
+
+
+def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
+    """Set the sizes of ``config.model``; a part that the model does not have is passed over.
+
+    Args:
+        config: with an SGSeg model; changed in place.
+        preset: all of :data:`SIZES`.
+    """
+    model = config.model
+    head, bands = model.decode_head, model.data_preprocessor.bands
+    width = 0  # of the projected node features
+    if model.get("backbone"):
+        model.backbone.base_channels = preset["superpixel_channels"]
+        model.backbone.stride = preset["superpixel_stride"]
+        model.backbone.num_superpixels = preset["num_superpixels"]
+        width = 2 + bands + 8 * preset["superpixel_channels"]  # x, y, bands, features
+    if model.get("neck"):
+        model.neck.in_channels = width
+        model.neck.channels = width = preset["node_channels"]
+        model.neck.knn = preset["knn"]
+    head.in_channels = bands + width
+    head.base_channels = preset["head_channels"]
+    head.multipliers = tuple(preset["head_multipliers"])

@@ -4,6 +4,6 @@ A module here is a benchmark, and its name the tool's subcommand. It has a docst
 line is the help, ``add_arguments(parser)``, and ``run(args)`` that gives a :class:`Result`.
 """
 
-from .result import Result, Row
+from .result import Goal, Result, Row
 
-__all__ = ["Result", "Row"]
+__all__ = ["Goal", "Result", "Row"]

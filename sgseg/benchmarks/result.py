@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -24,13 +24,28 @@ class Row(NamedTuple):
     values: Mapping[str, float]
 
 
+class Goal(NamedTuple):
+    """A figure to reach: a ratio within one run or a count, which hold on other machines too."""
+
+    name: str
+    value: float
+    relation: Literal[">=", "<="]
+    wanted: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the value is on the right side of what is wanted."""
+        return self.value >= self.wanted if self.relation == ">=" else self.value <= self.wanted
+
+
 @dataclass
 class Result:
-    """Rows measured in one run, so that their ratios mean something, and single figures."""
+    """Rows measured in one run, so that their ratios mean something, single figures, and goals."""
 
     title: str
     rows: list[Row]
     figures: dict[str, float | str] = field(default_factory=dict)
+    goals: list[Goal] = field(default_factory=list)
 
     def content(self) -> dict[str, Any]:
         """Everything, with the machine it was measured on, as plain values."""
@@ -38,14 +53,8 @@ class Result:
             title=self.title,
             rows=[dict(name=row.name, **row.values) for row in self.rows],
             figures=self.figures,
-            machine=dict(
-                cores=os.cpu_count(),
-                threads=torch.get_num_threads(),
-                system=platform.platform(),
-                python=platform.python_version(),
-                torch=torch.__version__,
-                sgseg=sgseg.__version__,
-            ),
+            goals=[goal._asdict() for goal in self.goals],
+            machine=machine(),
         )
 
     def write(self, path: str | Path) -> None:
@@ -61,7 +70,25 @@ class Result:
             cells = [f"{row.values[c]:16.4g}" if c in row.values else " " * 16 for c in columns]
             lines.append(f"{row.name:<{width}}" + "".join(cells))
         lines += [f"{name}: {_short(value)}" for name, value in self.figures.items()]
+        for goal in self.goals:
+            verdict = "reached" if goal.reached else "missed"
+            wanted = f"{goal.relation} {goal.wanted:g}"
+            lines.append(f"{goal.name}: {goal.value:.4g}, wanted {wanted}: {verdict}")
         return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    """What a figure was measured on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return dict(
+        device=gpu or "CPU",
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        sgseg=sgseg.__version__,
+    )
 
 
 def _short(value: float | str) -> str:

@@ -263,13 +263,13 @@ def test_losses_keep_p_and_nothing_of_its_size() -> None:
 def test_the_backward_pass_makes_gradients_and_nothing_of_their_size(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At most the gradient so far, one loss's and their sum, which a real run writes in place."""
+    """P, the gradient so far, one loss's, and their sum, which only a counted run makes apart."""
     monkeypatch.setattr(blocks, "_CPU", 2**13)
-    logits, given = on_logits(60, size=24)
+    logits, given = on_logits(400, size=24)
     size = logits.numel() * logits.element_size()
-    P = given.superpixels.assignment  # made before, so not counted
+    P = given.superpixels.assignment
     peak = peak_bytes(lambda: torch.autograd.grad(all_superpixel_losses(given), P))
-    assert peak < 3.6 * size
+    assert peak < 4.2 * size
 
 
 def test_fake_tensors_pass() -> None:

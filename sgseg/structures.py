@@ -22,6 +22,15 @@ class Superpixels(NamedTuple):
     """The backbone's own image: (B, C, H, W)."""
 
 
+class SoftImage(NamedTuple):
+    """The soft superpixel image (Eq 2) and what it was made of."""
+
+    assignment: Tensor
+    image: Tensor
+    soft: Tensor
+    """(B, C, H, W)."""
+
+
 class View(NamedTuple):
     """One raster-order reading of an image by the decode head (Eq 7)."""
 
@@ -51,5 +60,7 @@ class SegState:
     """The two readings, aligned to each other pixel by pixel."""
     view_images: tuple[Tensor, Tensor] | None = None
     """The image each reading saw, the target of its reconstruction: (B, C, H, W) each."""
+    soft_image: SoftImage | None = None
+    """Left by the first loss that needs it to those that follow."""
     probability: Tensor | None = None
     """The prediction at inference: (B, K, H, W)."""

@@ -6,13 +6,15 @@ pixel; sums are divided by H*W as the paper writes. Source: Eq 10, 13 and 17.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
-from .precision import full_precision
+from .blocks import blocks
+from .precision import backward_pass, full_precision
 
 Normalise = Literal["max", "none"]
 
@@ -27,6 +29,49 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
         (..., H, W - 1) and (..., H - 1, W).
     """
     return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
+
+
+class _Changes(Function):
+    """L1 norms over the channels of the forward differences, recomputed for the backward pass.
+
+    (B, C, H, W) -> (B, 2, H, W): along x, then along y; zero where there is no next pixel. The
+    map is taken as one long row: slicing columns would cost more than the differences.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        batch, _, height, width = x.shape
+        norms = x.new_zeros(batch, 2, height * width)
+        for some, channels in blocks(x):
+            rows = x[some, channels].flatten(2)  # (b, c, HW)
+            norms[some, 0, :-1] += (rows[..., 1:] - rows[..., :-1]).abs_().sum(1)
+            norms[some, 1, :-width] += (rows[..., width:] - rows[..., :-width]).abs_().sum(1)
+        norms = norms.view(batch, 2, height, width)
+        norms[:, 0, :, -1] = 0  # these went from one row's end to the next row's start
+        return norms
+
+    @staticmethod
+    @backward_pass
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        width = x.shape[3]
+        slope = slope.clone()
+        slope[:, 0, :, -1] = 0
+        slope = slope.flatten(2)  # (B, 2, HW)
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        for some, channels in blocks(x):
+            rows, found = x[some, channels].flatten(2), out[some, channels].flatten(2)
+            along = slope[some, 0:1, :-1]
+            sign = (rows[..., 1:] - rows[..., :-1]).sign_()
+            found[..., 0] = 0
+            torch.mul(sign, along, out=found[..., 1:])
+            found[..., :-1].addcmul_(sign, along, value=-1)
+            along = slope[some, 1:2, :-width]
+            sign = (rows[..., width:] - rows[..., :-width]).sign_()
+            found[..., width:].addcmul_(sign, along)
+            found[..., :-width].addcmul_(sign, along, value=-1)
+        return out
 
 
 @full_precision
@@ -54,11 +99,9 @@ def smoothness(assignment: Tensor, image: Tensor, sigma: float = 10.0) -> Tensor
             f"agree in batch, height and width, and sigma = {sigma} must be > 0"
         )
     pixels = assignment.shape[0] * assignment.shape[2] * assignment.shape[3]
-    total = assignment.new_zeros(())
-    for change, edge in zip(differences(assignment), differences(image), strict=True):
-        weight = torch.exp(-edge.square().sum(1) / sigma)  # (B, H', W')
-        total = total + (change.abs().sum(1) * weight).sum()
-    return total / pixels
+    along_x, along_y = (edge.square().sum(1) for edge in differences(image))
+    edges = torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)  # (B, 2, H, W)
+    return (_Changes.apply(assignment) * torch.exp(-edges / sigma)).sum() / pixels
 
 
 @full_precision
@@ -72,8 +115,7 @@ def total_variation(x: Tensor) -> Tensor:
         Scalar, the mean over the batch.
     """
     pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    along_x, along_y = differences(x)
-    return (along_x.abs().sum() + along_y.abs().sum()) / pixels
+    return _Changes.apply(x).sum() / pixels
 
 
 @full_precision
@@ -109,6 +151,11 @@ def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1
     return torch.log_softmax(response / temperature, 2)
 
 
+def divergence(target: Tensor, predicted: Tensor) -> Tensor:
+    """KL(target || predicted) of two edge maps, (B, C, HW) each; mean over channels and batch."""
+    return (target.exp() * (target - predicted)).sum(2).mean()
+
+
 @full_precision
 def edge_divergence(
     image: Tensor, other: Tensor, normalise: Normalise = "max", temperature: float = 1.0
@@ -129,6 +176,4 @@ def edge_divergence(
         raise ValueError(
             f"edge_divergence: images of {tuple(image.shape)} and {tuple(other.shape)} differ"
         )
-    target = edge_map(image, normalise, temperature)  # (B, C, HW)
-    predicted = edge_map(other, normalise, temperature)
-    return (target.exp() * (target - predicted)).sum(2).mean()
+    return divergence(*(edge_map(x, normalise, temperature) for x in (image, other)))

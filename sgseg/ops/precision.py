@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+Result = TypeVar("Result")
 EPS = 1e-8
 """The one floor for masses and probabilities; above float32's smallest normal number squared."""
 
@@ -24,7 +25,7 @@ def softmax(logits: Tensor, dim: int = 1) -> Tensor:
     return _widen(logits).softmax(dim)
 
 
-def full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
     """Decorate ``function`` to run outside autocast, half-precision arguments in float32.
 
     ``log P`` and divisions by a superpixel's mass underflow in float16, so every such function
@@ -32,12 +33,35 @@ def full_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
 
     @wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Tensor:
+    def wrapped(*args: Any, **kwargs: Any) -> Result:
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
         device = tensors[0].device.type if tensors else "cpu"
         with torch.autocast(device_type=device, enabled=False):
             return function(
                 *map(_widen, args), **{name: _widen(value) for name, value in kwargs.items()}
             )
+
+    return wrapped
+
+
+def backward_pass(function: Callable[..., Result]) -> Any:
+    """Decorate the ``backward`` of an ``autograd.Function``: in full precision, and once only.
+
+    torch's ``once_differentiable`` lets a second derivative be taken as zero where the first one
+    starts from a constant, as that of a loss does.
+
+    Raises:
+        RuntimeError: when run to be differentiated again.
+    """
+    inner = full_precision(function)
+
+    @wraps(function)
+    def wrapped(*args: Any) -> Result:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                f"{function.__qualname__}: the gradient cannot be differentiated again; call "
+                "backward or autograd.grad without create_graph"
+            )
+        return inner(*args)
 
     return wrapped

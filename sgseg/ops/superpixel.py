@@ -6,10 +6,13 @@ features and images (B, C, H, W); nodes (B, N, C). Source: Eq 1-3 and 6 of the p
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
-from .precision import EPS, full_precision
+from .precision import EPS, backward_pass, full_precision
 
 
 def coordinates(
@@ -52,10 +55,14 @@ def pool(assignment: Tensor, features: Tensor) -> Tensor:
     """
     _check_pixels(assignment, features)
     weight = assignment.flatten(2)  # (B, N, HW)
-    mass = weight.sum(2, keepdim=True)  # (B, N, 1)
-    inverse = torch.where(mass > EPS, 1 / mass.clamp_min(EPS), torch.zeros_like(mass))
-    # Scaled before the product, so that an empty superpixel has no gradient either.
-    return (weight * inverse) @ features.flatten(2).transpose(1, 2)  # (B, N, C)
+    # Scaled behind the product: nothing as large as P is made or kept.
+    sums = weight @ features.flatten(2).transpose(1, 2)  # (B, N, C)
+    return sums * _inverse(weight.sum(2, keepdim=True))
+
+
+def _inverse(mass: Tensor) -> Tensor:
+    """1 / mass; 0 for a superpixel without mass, which so has no gradient either."""
+    return torch.where(mass > EPS, 1 / mass.clamp_min(EPS), torch.zeros_like(mass))
 
 
 @full_precision
@@ -83,6 +90,39 @@ def project(assignment: Tensor, nodes: Tensor) -> Tensor:
     return pixels.unflatten(2, assignment.shape[2:])  # (B, C, H, W)
 
 
+class _SoftImage(Function):
+    """Eq 2; the backward of ``project(P, pool(P, image))`` as one product, P kept alone."""
+
+    @staticmethod
+    def forward(ctx: Any, assignment: Tensor, image: Tensor) -> Tensor:
+        weight, bands = assignment.flatten(2), image.flatten(2)  # (B, N, HW), (B, C, HW)
+        inverse = _inverse(weight.sum(2, keepdim=True))  # (B, N, 1)
+        nodes = (weight @ bands.transpose(1, 2)) * inverse  # (B, N, C)
+        ctx.save_for_backward(assignment, image, nodes, inverse)
+        return (nodes.transpose(1, 2) @ weight).view_as(image)  # (B, C, H, W)
+
+    @staticmethod
+    @backward_pass
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        assignment, image, nodes, inverse = ctx.saved_tensors
+        slope, weight = slope.flatten(2), assignment.flatten(2)  # (B, C, HW), (B, N, HW)
+        # By the sums under a superpixel, and by its mass.
+        by_sums = (weight @ slope.transpose(1, 2)) * inverse  # (B, N, C)
+        by_mass = -(by_sums * nodes).sum(2, keepdim=True)  # (B, N, 1)
+        by_assignment = by_image = None
+        if ctx.needs_input_grad[0]:
+            ones = torch.ones_like(slope[:, :1])
+            left = torch.cat([nodes, by_sums, by_mass], 2)  # (B, N, 2C+1)
+            right = torch.cat([slope, image.flatten(2), ones], 1)  # (B, 2C+1, HW)
+            # Not a view of the product: autograd adds other gradients in place to a tensor alone.
+            by_assignment = assignment.new_empty(assignment.shape)  # (B, N, H, W)
+            torch.bmm(left, right, out=by_assignment.flatten(2))
+        if ctx.needs_input_grad[1]:
+            by_image = (by_sums.transpose(1, 2) @ weight).view(image.shape)  # (B, C, H, W)
+        return by_assignment, by_image
+
+
+@full_precision
 def soft_image(assignment: Tensor, image: Tensor) -> Tensor:
     """The soft-superpixelated image (Eq 2): every pixel a mixture of superpixel means.
 
@@ -91,9 +131,13 @@ def soft_image(assignment: Tensor, image: Tensor) -> Tensor:
         image: (B, C, H, W).
 
     Returns:
-        (B, C, H, W), differentiable in both arguments.
+        (B, C, H, W), differentiable once in both arguments.
+
+    Raises:
+        ValueError: as :func:`pool`.
     """
-    return project(assignment, pool(assignment, image))
+    _check_pixels(assignment, image)
+    return _SoftImage.apply(assignment, image)
 
 
 def hard_image(assignment: Tensor, image: Tensor) -> Tensor:

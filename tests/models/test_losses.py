@@ -9,7 +9,9 @@ from math import log
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from sgseg.benchmarks.measure import peak_bytes, saved_bytes
 from sgseg.models import (
     ClusteringLoss,
     EdgeLoss,
@@ -20,11 +22,13 @@ from sgseg.models import (
     SuperpixelReconstructionLoss,
     TotalVariationLoss,
 )
-from sgseg.ops import soft_image
+from sgseg.models.losses import superpixel as superpixel_losses
+from sgseg.ops import blocks, soft_image
 from sgseg.ops.image import edge_divergence, smoothness, total_variation
 from sgseg.ops.information import clustering_objective, mutual_information
 from sgseg.registry import MODELS
 from sgseg.structures import SegState, Superpixels, View
+from tests.reference import losses as reference
 
 SUPERPIXEL = [ClusteringLoss, SmoothnessLoss, SuperpixelReconstructionLoss, EdgeLoss]
 SEGMENTATION = [TotalVariationLoss, MutualInformationLoss, ImageReconstructionLoss]
@@ -215,6 +219,111 @@ def test_gradients_reach_what_the_loss_reads(kind: type[SegLoss]) -> None:
     }.get(kind, [given.superpixels.assignment])
     for slope in torch.autograd.grad(kind()(given), list(reads)):
         assert slope.isfinite().all() and slope.abs().sum() > 0
+
+
+def on_logits(
+    count: int = 40, dtype: torch.dtype = torch.float32, size: int = 8
+) -> tuple[Tensor, SegState]:
+    """Logits of P, and a state whose P is their softmax."""
+    logits = (2 * normal(2, count, size, size, seed=0)).to(dtype).requires_grad_()
+    image, own = (normal(2, 3, size, size, seed=s).to(dtype) for s in (1, 2))
+    return logits, SegState(image, Superpixels(logits.softmax(1), image, own.requires_grad_()))
+
+
+def all_superpixel_losses(state: SegState) -> Tensor:
+    return torch.stack([kind()(state) for kind in SUPERPIXEL]).sum()
+
+
+def test_all_superpixel_losses_equal_the_plain_equations() -> None:
+    """Eq 8 with Table 12's weights: value and gradient by logits and reconstruction."""
+    logits, given = on_logits(dtype=torch.float64)
+    P, own = given.superpixels.assignment, given.superpixels.reconstruction
+    plain = (
+        reference.clustering(P)
+        + 2 * reference.smoothness(P, given.image)
+        + 5 * reference.reconstruction(P, given.image, own)
+        + reference.edges(P, given.image, own)
+    )
+    found = all_superpixel_losses(given)
+    torch.testing.assert_close(found, plain, rtol=1e-6, atol=0)  # the floors differ by 1e-8
+    leaves = (logits, own)
+    expected = torch.autograd.grad(plain, leaves, retain_graph=True)
+    for slope, other in zip(torch.autograd.grad(found, leaves), expected, strict=True):
+        torch.testing.assert_close(slope, other, rtol=1e-6, atol=1e-8)
+
+
+def test_losses_keep_p_and_nothing_of_its_size() -> None:
+    """Beside P, which the softmax keeps anyway, all losses together keep less than half of it."""
+    logits, given = on_logits(400)
+    size = logits.numel() * logits.element_size()
+    saved, _ = saved_bytes(lambda: all_superpixel_losses(given))
+    assert size <= saved < 1.5 * size
+
+
+def test_the_backward_pass_makes_gradients_and_nothing_of_their_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P, the gradient so far, one loss's, and their sum, which only a counted run makes apart."""
+    monkeypatch.setattr(blocks, "_CPU", 2**13)
+    logits, given = on_logits(400, size=24)
+    size = logits.numel() * logits.element_size()
+    P = given.superpixels.assignment
+    peak = peak_bytes(lambda: torch.autograd.grad(all_superpixel_losses(given), P))
+    assert peak < 4.2 * size
+
+
+def test_fake_tensors_pass() -> None:
+    """Memory is counted without running a step."""
+    with FakeTensorMode():
+        logits = torch.empty(2, 100, 64, 64, requires_grad=True)
+        image = torch.empty(2, 3, 64, 64)
+        p, q = (torch.empty(2, 15, 64, 64, requires_grad=True) for _ in range(2))
+        views = (View(p, image), View(q, image))
+        given = SegState(image, Superpixels(logits.softmax(1), image, image), views=views)
+        loss = all_superpixel_losses(given) + MutualInformationLoss(half_window=10)(given)
+        loss.backward()
+    assert logits.grad is not None and logits.grad.shape == logits.shape
+    assert p.grad is not None and p.grad.shape == p.shape
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The assignments that a soft image was made of."""
+    seen: list[Tensor] = []
+
+    def counted(assignment: Tensor, image: Tensor) -> Tensor:
+        seen.append(assignment)
+        return soft_image(assignment, image)
+
+    monkeypatch.setattr(superpixel_losses, "soft_image", counted)
+    return seen
+
+
+def test_the_soft_image_is_made_once(made: list[Tensor]) -> None:
+    """Reconstruction and edges of one step share Eq 2."""
+    all_superpixel_losses(on_logits()[1])
+    assert len(made) == 1
+
+
+def test_another_assignment_has_its_own_soft_image(made: list[Tensor]) -> None:
+    """A copied state with another P or another image does not inherit the old soft image."""
+    given = on_logits()[1]
+    loss = SuperpixelReconstructionLoss()
+    first = loss(given)
+    flat = torch.full_like(given.superpixels.assignment, 1 / 40)
+    other = replace(given, superpixels=given.superpixels._replace(assignment=flat))
+    assert not torch.equal(loss(other), first)
+    loss(replace(given, image=given.image + 1))
+    assert len(made) == 3
+
+
+def test_looking_without_gradients_does_not_cost_the_gradient(made: list[Tensor]) -> None:
+    """A soft image made under no_grad is not taken for the one that trains."""
+    logits, given = on_logits()
+    with torch.no_grad():
+        EdgeLoss()(given)
+    (slope,) = torch.autograd.grad(EdgeLoss()(given), logits)
+    assert slope.abs().sum() > 0 and len(made) == 2
 
 
 @pytest.mark.parametrize("hard", [False, True])

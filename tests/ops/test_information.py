@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from sgseg.benchmarks.measure import saved_bytes
 from sgseg.ops.information import (
+    _fft_length,
     clustering_objective,
     entropy,
     information_of_joint,
     joint_counts,
     mutual_information,
 )
+from tests.reference import information as reference
 
 
 def soft(classes: int = 3, size: int = 4, sharp: float = 2.0, seed: int = 0) -> Tensor:
@@ -132,6 +135,61 @@ def test_displacements_equal_the_direct_loop(half_window: int) -> None:
     torch.testing.assert_close(found, direct_joint(p, q, half_window), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("batch", [1, 8, 9, 17])
+def test_batches_of_any_size_equal_the_direct_correlation(batch: int) -> None:
+    """Working through the batch some images at a time loses none, in value and in gradient."""
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, batch, 3, 6, 7, generator=g, dtype=torch.float64).requires_grad_()
+    p, q = logits.softmax(2)
+    found, expected = joint_counts(p, q, 2), reference.joint_counts(p, q, 2)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    weight = torch.randn(found.shape, generator=g, dtype=torch.float64)
+    slopes = [
+        torch.autograd.grad((weight * x).sum(), logits, retain_graph=True)[0]
+        for x in (found, expected)
+    ]
+    torch.testing.assert_close(*slopes, rtol=0, atol=1e-12)
+
+
+def test_single_precision_is_near_double() -> None:
+    """Ten pixels of displacement in float32: value and gradient within 1e-5 of float64's."""
+    coarse = torch.randn(2, 2, 4, 6, 6, generator=torch.Generator().manual_seed(0)).double()
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        readings = coarse.repeat_interleave(8, 3).repeat_interleave(8, 4).to(dtype).softmax(2)
+        readings.requires_grad_()
+        value = mutual_information(*readings, 10)
+        results.append((value, torch.autograd.grad(value, readings)[0]))
+    for found, expected in zip(*results, strict=True):
+        assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_one_reading_alone_gets_a_gradient() -> None:
+    """With the other reading fixed, the gradient of the first is that of both."""
+    p, q = soft(seed=0).requires_grad_(), soft(seed=1).requires_grad_()
+    both = torch.autograd.grad(mutual_information(p, q, 1), (p, q))
+    torch.testing.assert_close(
+        torch.autograd.grad(mutual_information(p, q.detach(), 1), p)[0], both[0]
+    )
+    torch.testing.assert_close(
+        torch.autograd.grad(mutual_information(p.detach(), q, 1), q)[0], both[1]
+    )
+
+
+@pytest.mark.parametrize("least, length", [(2, 2), (11, 12), (127, 128), (138, 140), (141, 144)])
+def test_transforms_have_lengths_that_are_fast(least: int, length: int) -> None:
+    """The next length made of 2, 3, 5 and 7."""
+    assert _fft_length(least) == length
+
+
+def test_nothing_but_the_readings_is_kept() -> None:
+    """The backward pass of the displaced joint keeps no spectrum."""
+    p, q = soft(seed=0).requires_grad_(), soft(seed=1).requires_grad_()
+    saved, _ = saved_bytes(lambda: joint_counts(p, q, 2))
+    joints = 2 * 25 * 9 * 8  # clamped, and its mask
+    assert saved <= (p.numel() + q.numel()) * 8 + joints
+
+
 def test_a_shifted_copy_is_found_at_its_displacement() -> None:
     """Only the joint of the true displacement is diagonal."""
     g = torch.Generator().manual_seed(0)
@@ -210,6 +268,14 @@ def test_entropy_of_zero_probability() -> None:
     value = entropy(p)
     value.sum().backward()
     assert value.item() == 0 and p.grad is not None and p.grad.isfinite().all()
+
+
+def test_clustering_at_zero_has_the_gradient_of_the_floor() -> None:
+    """Where P is exactly 0 the slope of P log P is the one at the floor, 1e-8."""
+    P = torch.zeros(1, 2, 1, 1, dtype=torch.float64)
+    P[0, 0] = 1
+    (slope,) = torch.autograd.grad(clustering_objective(P.requires_grad_(), 0.0), P)
+    assert slope.flatten().tolist() == pytest.approx([-1.0, -1 - log(1e-8)])
 
 
 FUNCTIONS = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from ...ops.image import Normalise, edge_divergence, smoothness
+from ...ops.image import Normalise, divergence, edge_map, smoothness
 from ...ops.information import clustering_objective
 from ...ops.precision import full_precision
 from ...ops.superpixel import soft_image
 from ...registry import MODELS
-from ...structures import SegState, Superpixels
+from ...structures import SegState, SoftImage, Superpixels
 from .base import SegLoss
 
 
@@ -20,6 +21,20 @@ def _superpixels(state: SegState, loss: SegLoss) -> Superpixels:
             "loss from the config or give the model a backbone"
         )
     return state.superpixels
+
+
+def _soft_image(state: SegState, assignment: Tensor) -> Tensor:
+    """Eq 2, made once for all losses of a step that read it."""
+    found, source = state.soft_image, (assignment, state.image)
+    trained = torch.is_grad_enabled() and any(x.requires_grad for x in source)
+    if (
+        found is None
+        or found.assignment is not assignment
+        or found.image is not state.image
+        or found.soft.requires_grad != trained
+    ):
+        found = state.soft_image = SoftImage(*source, soft_image(*source))
+    return found.soft
 
 
 @full_precision
@@ -90,7 +105,7 @@ class SuperpixelReconstructionLoss(SegLoss):
     def term(self, state: SegState) -> Tensor:
         """Eq 12, mean over the batch."""
         superpixels = _superpixels(state, self)
-        soft = soft_image(superpixels.assignment, state.image)
+        soft = _soft_image(state, superpixels.assignment)
         own = _mean_squares(state.image, superpixels.reconstruction)
         return own + _mean_squares(state.image, soft)
 
@@ -117,11 +132,12 @@ class EdgeLoss(SegLoss):
     def term(self, state: SegState) -> Tensor:
         """Eq 13, mean over bands and batch."""
         superpixels = _superpixels(state, self)
-        soft = soft_image(superpixels.assignment, state.image)
-        return sum(
-            (
-                edge_divergence(state.image, other, self.normalise, self.temperature)
-                for other in (superpixels.reconstruction, soft)
-            ),
-            start=state.image.new_zeros(()),
+        target, own, soft = (
+            edge_map(image, self.normalise, self.temperature)
+            for image in (
+                state.image,
+                superpixels.reconstruction,
+                _soft_image(state, superpixels.assignment),
+            )
         )
+        return divergence(target, own) + divergence(target, soft)

@@ -7,7 +7,7 @@ the head's two readings. All ways take turns; one whose value or gradient is off
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from ..models.losses import (
 from ..ops.precision import softmax
 from ..structures import SegState, Superpixels, View
 from . import measure
-from .result import Result, Row
+from .result import Goal, Result, Row
 
 TOLERANCE = 1e-5
 DIFFERENCES = "value diff", "gradient diff"
@@ -78,7 +78,20 @@ def run(args: Namespace) -> Result:
         f"{args.readings} images, {args.classes} classes; {args.side} x {args.side} pixels",
         rows,
         worst,
+        list(_goals(rows, args.half_window)),
     )
+
+
+def _goals(rows: list[Row], half_window: int) -> Iterator[Goal]:
+    """The four losses together, and the displaced information, against the plain way."""
+    found = {row.name: row.values for row in rows}
+    losses = found[f"Eq 8, all four: {PLAIN}"]
+    yield Goal("losses on P, time plain / sgseg", losses["time / sgseg"], ">=", 3.0)
+    yield Goal("losses on P, bytes kept sgseg / plain", 1 / losses["saved / sgseg"], "<=", 1 / 3)
+    if half_window > 0:
+        direct = found[f"Eq 19, T = {half_window}: {PLAIN}"]
+        name = f"information, T = {half_window}, time direct / sgseg"
+        yield Goal(name, direct["time / sgseg"], ">=", 10.0)
 
 
 def superpixel_cases(args: Namespace) -> dict[str, Case]:

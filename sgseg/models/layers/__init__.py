@@ -1,14 +1,17 @@
 """Layers that torch does not have, shared by the parts of the model."""
 
 from .dilated_depthwise import DilatedDepthwise
+from .edge_norm import Aggregation, EdgeNorm
 from .fusion import ConcatFusion, GatedFusion
 from .initialise import xavier_
 from .node_mlp import NodeMLP, NodeNorm
 from .raster_conv import RasterConv2d
 
 __all__ = [
+    "Aggregation",
     "ConcatFusion",
     "DilatedDepthwise",
+    "EdgeNorm",
     "GatedFusion",
     "NodeMLP",
     "NodeNorm",

@@ -6,6 +6,7 @@ from .fusion import ConcatFusion, GatedFusion
 from .initialise import xavier_
 from .node_mlp import NodeMLP, NodeNorm
 from .raster_conv import RasterConv2d
+from .recompute import recomputed
 
 __all__ = [
     "Aggregation",
@@ -16,5 +17,6 @@ __all__ = [
     "NodeMLP",
     "NodeNorm",
     "RasterConv2d",
+    "recomputed",
     "xavier_",
 ]

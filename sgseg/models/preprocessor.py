@@ -67,7 +67,9 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """The batch with ``inputs`` ready for the network; other keys only change device."""
-        data = dict(self.cast_data(data))
+        # Places in the data set stay on the host: reading them off a GPU would wait for it.
+        kept = {name: data[name] for name in ("index",) if name in data}
+        data = dict(self.cast_data({n: v for n, v in data.items() if n not in kept})) | kept
         inputs = data["inputs"]
         if inputs.dim() != 4 or inputs.shape[1] != self.bands:
             raise ValueError(

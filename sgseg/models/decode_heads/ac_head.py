@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...ops.precision import softmax
 from ...registry import MODELS
 from ...structures import View
-from ..layers import RasterConv2d, xavier_
+from ..layers import RasterConv2d, recomputed, xavier_
 
 
 def _pointwise(channels: int) -> nn.Sequential:
@@ -30,9 +30,15 @@ class RasterBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, shift: bool, include_centre: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        shift: bool,
+        include_centre: bool,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.widening = out_channels - in_channels
         self.raster = RasterConv2d(in_channels, out_channels, shift, include_centre)
         self.norm = nn.BatchNorm2d(out_channels)
@@ -44,6 +50,11 @@ class RasterBlock(nn.Module):
 
     def forward(self, x: Tensor, order: int) -> Tensor:
         """One block in raster ``order``."""
+        if self.checkpoint:
+            return recomputed(self._read, x, order, owner=self)
+        return self._read(x, order)
+
+    def _read(self, x: Tensor, order: int) -> Tensor:
         y = self.mix(F.relu(self.norm(self.raster(x, order))))  # (B, C_out, H, W)
         y = y + F.pad(x, (0, 0, 0, 0, 0, self.widening))
         for refine in self.refine:
@@ -68,6 +79,8 @@ class ACHead(nn.Module):
         multipliers: width of each residual block in units of ``base_channels``; (2, 2, 4, 8) is
             Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name.
         shift, include_centre: window of the raster convolutions, see :class:`RasterConv2d`.
+        checkpoint: keep the residual blocks' inputs alone and run each block again in the backward
+            pass.
 
     Raises:
         ValueError: for shrinking widths or an input of another width or under 2 x 2 pixels.
@@ -82,6 +95,7 @@ class ACHead(nn.Module):
         multipliers: Sequence[int] = (2, 2, 4, 8),
         shift: bool = True,
         include_centre: bool = True,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         widths = [base_channels * m for m in (1, *multipliers)]
@@ -99,7 +113,8 @@ class ACHead(nn.Module):
             nn.MaxPool2d(2),
         )
         self.blocks = nn.ModuleList(
-            RasterBlock(narrow, wide, shift, include_centre) for narrow, wide in pairwise(widths)
+            RasterBlock(narrow, wide, shift, include_centre, checkpoint)
+            for narrow, wide in pairwise(widths)
         )
         outputs = num_classes + image_channels
         self.classifier = nn.Sequential(

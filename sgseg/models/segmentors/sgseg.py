@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
 from ...structures import SegState, Superpixels, View
+from ..layers import recomputed
 from .base import UnsupervisedSegmentor
 from .diagnostics import diagnose
 from .draws import StepDraws
@@ -18,6 +19,13 @@ from .views import ViewPair
 
 Stage = Literal["superpixel", "segmentation", "joint"]
 Config = Mapping[str, Any]
+
+
+def _pool_without_copy(assignment: Tensor, feature: Tensor) -> Tensor:
+    """Eq 3; of features in half precision no wider copy is kept for the backward pass."""
+    if feature.dtype == assignment.dtype:
+        return pool(assignment, feature)
+    return recomputed(pool, assignment, feature)
 
 
 @MODELS.register_module()
@@ -143,7 +151,9 @@ class SGSeg(UnsupervisedSegmentor):
             assignment, feature = assignment.detach(), feature.detach()
         xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
         low_level = torch.cat([xy.expand(len(image), -1, -1, -1), image], 1)  # (B, 2+C, H, W)
-        nodes = pool(assignment, torch.cat([low_level, feature], 1))  # (B, N, 2+C+F)  Eq 3
+        # Pooled apart: joined first, they are a copy of the features in float32.
+        deep = _pool_without_copy(assignment, feature)  # (B, N, F)
+        nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3
         refined = nodes if self.neck is None else self.neck(nodes)  # (B, N, D)  Eq 5
         projected = project(assignment, refined)  # (B, D, H, W)  Eq 6
         return SegState(image, superpixels, nodes, refined, projected)

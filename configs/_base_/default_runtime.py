@@ -8,6 +8,7 @@ from sgseg.engine import (
     EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
+    LateScalarsHook,
     PeakMemoryHook,
     PictureHook,
     PlainCheckpointHook,
@@ -16,6 +17,7 @@ from sgseg.engine import (
 default_scope = "sgseg"
 
 default_hooks = dict(
+    runtime_info=dict(type=LateScalarsHook),
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, interval=20),
     param_scheduler=dict(type=ParamSchedulerHook),

@@ -115,7 +115,8 @@ def _step(block: nn.Module, given: Inputs) -> list[Tensor]:
     *inputs, back = given
     out = block(*inputs)
     wanted = [*inputs[:2], *block.parameters()]
-    return [out, *torch.autograd.grad((out * back).sum(), wanted, materialize_grads=True)]
+    found = torch.autograd.grad((out * back).sum(), wanted, materialize_grads=True)
+    return [out.detach(), *found]
 
 
 def _difference(blocks: dict[str, nn.Module], given: Inputs) -> float:

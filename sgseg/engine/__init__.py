@@ -6,6 +6,7 @@ from .distributed import EqualBuffersHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
+from .scalars import LateScalarsHook
 from .stage import TrainingStageHook
 from .statistics import SetStatisticsHook
 from .visual import PictureHook
@@ -16,6 +17,7 @@ __all__ = [
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
+    "LateScalarsHook",
     "ModuleLRConstructor",
     "PeakMemoryHook",
     "PictureHook",

@@ -2,7 +2,10 @@
 
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
+from .clock import TrainingClockHook
 from .distributed import EqualBuffersHook
+from .guard import CollapseGuardHook
+from .label_free import LabelFreeHook, LabelFreeStoppingHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
@@ -13,13 +16,17 @@ from .visual import PictureHook
 __all__ = [
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
+    "CollapseGuardHook",
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
+    "LabelFreeHook",
+    "LabelFreeStoppingHook",
     "ModuleLRConstructor",
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",
     "SetStatisticsHook",
+    "TrainingClockHook",
     "TrainingStageHook",
 ]

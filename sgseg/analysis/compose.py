@@ -121,6 +121,9 @@ def compose(
         _set_stages(config, row)
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
+    # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
+    # tools/test.py draws those of any checkpoint.
+    config.custom_hooks = [h for h in config.custom_hooks if "PictureHook" not in str(h["type"])]
     for name in _HELPERS:
         config.pop(name, None)
     config.merge_from_dict(dict(options or {}))

@@ -40,12 +40,10 @@ def make_slots(jobs: int | None = None, gpus: Sequence[str] = ()) -> list[Slot]:
         raise ValueError(f"--jobs {jobs}: must be >= 1")
     # Processes that all use every core slow each other down; a given number stands.
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // jobs))
-    slots = []
+    slots: list[Slot] = []
     for number in range(jobs):
-        slot = {"OMP_NUM_THREADS": threads}
-        if gpus:
-            slot["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
-        slots.append(slot)
+        device = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+        slots.append({"OMP_NUM_THREADS": threads} | device)
     return slots
 
 
@@ -73,7 +71,8 @@ def run_all(
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when the workers are gone.
     """
     waiting = deque((0.0, run) for run in runs)
-    free, active, failed = list(slots), {}, []
+    free, failed = list(slots), []
+    active: dict[subprocess.Popen[bytes], tuple[Run, Slot]] = {}
     with _signals() as received:
         try:
             while waiting or active:

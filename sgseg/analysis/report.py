@@ -30,6 +30,7 @@ class Entry:
         row: of the paper's table.
         recipe: of the runs, or the method's name.
         paper: the published number on this data set, if there is one.
+        elsewhere: the published number on COCO-Stuff, for the order of the rows.
         size: N and k, as they are at this preset.
         runs: one a seed; none for a method that is not in this toolkit yet.
     """
@@ -37,6 +38,7 @@ class Entry:
     row: Row
     recipe: str
     paper: float | None
+    elsewhere: float | None = None
     size: str = ""
     runs: tuple[Run, ...] = ()
 
@@ -62,6 +64,7 @@ def line_of(entry: Entry) -> dict[str, Any]:
         size=entry.size,
         recipe=entry.recipe,
         paper=entry.paper,
+        paper_coco15=entry.elsewhere,
         last=last,
         gap=None if shown is None or entry.paper is None else shown - entry.paper,
         best=[result["best"]["accuracy"] for result in trained],
@@ -127,7 +130,7 @@ def markdown(
             line["label"],
             line["size"],
             line["recipe"],
-            _number(line["paper"], 1),
+            _published(line),
             spread(line["last"]),
             _number(line["gap"], 1, sign=True),
             spread(line["best"]),
@@ -227,6 +230,13 @@ def spread(values: Values) -> str:
 
 def _number(value: float | None, digits: int, sign: bool = False) -> str:
     return "" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def _published(line: Mapping[str, Any]) -> str:
+    """The paper's number; where it has none on these data, COCO-Stuff's, marked as that."""
+    if line["paper"] is None and line["paper_coco15"] is not None:
+        return f"({line['paper_coco15']:.1f} on COCO-Stuff)"
+    return _number(line["paper"], 1)
 
 
 def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:

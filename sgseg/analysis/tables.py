@@ -83,10 +83,16 @@ def entries(request: Request) -> list[Entry]:
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
+            runs, size = ((), "") if missing else _runs(request, row, recipe, label)
             found.append(
-                Entry(row=row, recipe=label, paper=row.paper.get(request.data.name))
-                if missing
-                else _entry(request, row, recipe, label)
+                Entry(
+                    row=row,
+                    recipe=label,
+                    paper=row.paper.get(request.data.name),
+                    elsewhere=row.paper.get("coco15"),
+                    size=size,
+                    runs=runs,
+                )
             )
     return found
 
@@ -188,7 +194,10 @@ def _has_method(row: Row, request: Request) -> bool:
     return method_config(row, request.data.name, request.configs) is not None
 
 
-def _entry(request: Request, row: Row, recipe: Recipe, label: str) -> Entry:
+def _runs(
+    request: Request, row: Row, recipe: Recipe, label: str
+) -> tuple[tuple[Run, ...], str]:
+    """A run for each seed, and the sizes they have."""
     config = compose(
         row,
         recipe,
@@ -201,13 +210,7 @@ def _entry(request: Request, row: Row, recipe: Recipe, label: str) -> Entry:
     minutes = None if row.baseline else request.minutes
     prefix = "-".join((request.data.name, request.preset, row.baseline or label))
     folder = prepare(request.root, prefix, config, row.baseline, minutes)
-    return Entry(
-        row=row,
-        recipe=label,
-        paper=row.paper.get(request.data.name),
-        size=_size(config, row),
-        runs=tuple(Run(folder, seed) for seed in request.seeds),
-    )
+    return tuple(Run(folder, seed) for seed in request.seeds), _size(config, row)
 
 
 def _size(config: Config, row: Row) -> str:

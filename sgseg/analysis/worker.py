@@ -99,7 +99,9 @@ def epoch_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # nothing is ever sent: it returns when the parent is gone
+    # Nothing is ever sent: it returns when the parent is gone. Unbuffered, for a buffer's lock
+    # would be held at exit.
+    os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -194,9 +194,7 @@ def _has_method(row: Row, request: Request) -> bool:
     return method_config(row, request.data.name, request.configs) is not None
 
 
-def _runs(
-    request: Request, row: Row, recipe: Recipe, label: str
-) -> tuple[tuple[Run, ...], str]:
+def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple[Run, ...], str]:
     """A run for each seed, and the sizes they have."""
     config = compose(
         row,

@@ -73,6 +73,11 @@ class Data:
             )
         if self.root is not None and not Path(self.root).is_dir():
             raise FileNotFoundError(f"--data {self.name} {self.root}: no such folder")
+        if self.name == "folder" and not Path(str(self.root), "labels").is_dir():
+            raise FileNotFoundError(
+                f"--data folder {self.root}: no labels/ in it. A table is of accuracies: put label "
+                "maps and classes.txt beside images/, or train without one (tools/train.py)"
+            )
 
 
 def method_config(row: Row, data: str, configs: str | Path) -> Path | None:

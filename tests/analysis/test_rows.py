@@ -148,3 +148,5 @@ def test_bad_data_are_named(tmp_path: Path) -> None:
         Data("folder")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         Data("folder", str(tmp_path / "x"))
+    with pytest.raises(FileNotFoundError, match="no labels/ in it"):
+        Data("folder", str(tmp_path))

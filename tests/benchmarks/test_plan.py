@@ -87,7 +87,7 @@ def test_run_times(tmp_path: Path) -> None:
 
 
 def test_arithmetic_of_the_head_at_paper_size() -> None:
-    """Table 10's convolutions by hand: two GFLOP a multiply-add and pixel, forward."""
+    """Table 10's convolutions by hand: two operations a multiply-add, forward."""
     config = build_config(CONFIGS / "sgseg_nospnn_coco15.py")
     pixels, half = 128 * 128, 64 * 64
 

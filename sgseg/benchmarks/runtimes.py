@@ -19,7 +19,7 @@ from mmengine.device import get_device
 from ..apis import build_config
 from . import measure
 from .result import Result, Row
-from .workload import Training, countable, forward_backward, image_size, noise, stages_of
+from .workload import Training, countable, forward_backward, image_size, noise, stage_lengths
 
 CONFIGS = {
     "head alone": "configs/sgseg/sgseg_nospnn_coco15.py",
@@ -63,7 +63,7 @@ def compare(
     for label, config in loaded.items():
         work = Training(config, device)
         images = noise(config, batch, image_size(config)).to(device)
-        training[label] = partial(work.step, images, stages_of(config)[-1])
+        training[label] = partial(work.step, images, list(stage_lengths(config))[-1])
         inference[label] = partial(work.predict, images)
     taken = measure.seconds(training, repeats, warm=1)
     read = measure.seconds(inference, repeats, warm=1)
@@ -83,7 +83,7 @@ def compare(
 
 def arithmetic(config: Config) -> dict[str, float]:
     """GFLOP an image of a training step, forward and backward, and of a prediction."""
-    size, stage = image_size(config), stages_of(config)[-1]
+    size, stage = image_size(config), list(stage_lengths(config))[-1]
     model: Any = countable(config.model)
     with measure.as_fake(model):
         images = noise(config, 1, size)

@@ -30,16 +30,8 @@ def image_size(config: Config) -> tuple[int, int]:
     raise ValueError("the config does not say how large an image is; give --size HEIGHT WIDTH")
 
 
-def stages_of(config: Config) -> tuple[str, ...]:
-    """Names of the training stages, each once; one for a method without stages."""
-    for hook in config.get("custom_hooks") or []:
-        if "TrainingStageHook" in str(hook["type"]):
-            return tuple(dict.fromkeys(str(name) for _, name in hook["stages"]))
-    return ("joint",)
-
-
 def stage_lengths(config: Config) -> dict[str, int]:
-    """Epochs of each training stage."""
+    """Epochs of each training stage, in their order; one stage for a method without."""
     total = config.train_cfg.max_epochs
     for hook in config.get("custom_hooks") or []:
         if "TrainingStageHook" in str(hook["type"]):

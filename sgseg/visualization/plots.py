@@ -101,7 +101,7 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
         names["majority"] = "majority class (dashed)"
     labels = [f"{line['label']} ({line['recipe']})" for line in lines]
     axes.set_yticks(range(len(lines)), labels, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel("pixel accuracy, %", fontsize=8)
     symbols = dict(paper="diamond", last="dot", untrained="cross", majority="line")
     legend = ", ".join(f"{symbols[key]}: {name}" for key, name in names.items())

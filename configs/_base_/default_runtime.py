@@ -5,13 +5,16 @@ from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from sgseg.engine import (
+    CollapseGuardHook,
     EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
+    LabelFreeHook,
     LateScalarsHook,
     PeakMemoryHook,
     PictureHook,
     PlainCheckpointHook,
+    TrainingClockHook,
 )
 
 default_scope = "sgseg"
@@ -31,6 +34,9 @@ default_hooks = dict(
         backend_args=dict(backend="sgseg_atomic"),
     ),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    guard=dict(type=CollapseGuardHook),
+    label_free=dict(type=LabelFreeHook, images=16),
+    clock=dict(type=TrainingClockHook),
 )
 custom_hooks = [
     dict(type=PlainCheckpointHook),

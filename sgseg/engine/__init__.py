@@ -2,7 +2,10 @@
 
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
+from .clock import TrainingClockHook
 from .distributed import EqualBuffersHook
+from .guard import CollapseGuardHook
+from .label_free import LabelFreeHook, LabelFreeStoppingHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
@@ -14,14 +17,18 @@ from .visual import PictureHook
 __all__ = [
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
+    "CollapseGuardHook",
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
+    "LabelFreeHook",
+    "LabelFreeStoppingHook",
     "LateScalarsHook",
     "ModuleLRConstructor",
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",
     "SetStatisticsHook",
+    "TrainingClockHook",
     "TrainingStageHook",
 ]

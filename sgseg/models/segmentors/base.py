@@ -58,6 +58,13 @@ class UnsupervisedSegmentor(BaseModel):
         """Everything known of the images, ``probability`` included."""
         raise NotImplementedError
 
+    def readings(self, inputs: Tensor) -> Tensor:
+        """Class probabilities of readings that should agree: (R, B, K, H, W); here one alone."""
+        probability = self.infer(inputs).probability
+        if probability is None:
+            raise RuntimeError(f"{type(self).__name__}.infer gave no probability")
+        return probability[None]  # (1, B, K, H, W)
+
     @torch.no_grad()
     def predict(
         self, inputs: Tensor, gt: Tensor | None = None, index: Tensor | None = None

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ...ops.raster import NUM_ORDERS
 from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
 from ...structures import SegState, Superpixels, View
@@ -137,6 +138,12 @@ class SGSeg(UnsupervisedSegmentor):
         readings = [self.decode_head(x, order).probability for order in self.predict_orders]
         state.probability = torch.stack(readings).mean(0)  # (B, K, H, W)
         return state
+
+    def readings(self, inputs: Tensor) -> Tensor:
+        """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
+        x = self._head_input(self.describe(inputs))
+        orders = range(1, NUM_ORDERS + 1)
+        return torch.stack([self.decode_head(x, order).probability for order in orders])
 
     def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
         """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.

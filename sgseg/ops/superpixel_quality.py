@@ -46,7 +46,7 @@ def overlap(regions: Labels, truth: Labels) -> npt.NDArray[np.int64]:
 
 def achievable_accuracy(regions: Labels, truth: Labels) -> float:
     """ASA: accuracy when every superpixel takes the segment it shares most pixels with."""
-    return float(overlap(regions, truth).max(1).sum() / regions.size)
+    return _achieved(overlap(regions, truth))
 
 
 def undersegmentation_error(
@@ -71,15 +71,7 @@ def undersegmentation_error(
         raise ValueError(
             f"undersegmentation_error: kind = {kind!r}; choose one of {get_args(Undersegmentation)}"
         )
-    inside = overlap(regions, truth)
-    size = inside.sum(1, keepdims=True)  # (S, 1)
-    if kind == "neubert_protzel":
-        return float(np.minimum(inside, size - inside).sum() / regions.size)
-    if kind == "simple":
-        return float((size[:, 0] - inside.max(1)).sum() / regions.size)
-    area = inside.sum(0)  # (G,)
-    touching = ((inside > 0) * size).sum(0)
-    return float(((touching - area) / area).mean())
+    return _leaked(overlap(regions, truth), kind)
 
 
 def boundaries(labels: Labels) -> npt.NDArray[np.bool_]:
@@ -177,16 +169,8 @@ def quality(
         ``asa``, ``ue`` (Neubert and Protzel), ``ue_levinshtein``, ``br``, ``bp``, each also as
         ``best_*``; ``co`` and ``ev``.
     """
-    per_annotator = [
-        dict(
-            asa=achievable_accuracy(regions, truth),
-            ue=undersegmentation_error(regions, truth),
-            ue_levinshtein=undersegmentation_error(regions, truth, "levinshtein"),
-            br=boundary_recall(regions, truth, radius),
-            bp=boundary_precision(regions, truth, radius),
-        )
-        for truth in truths
-    ]
+    regions = _numbered("regions", regions)
+    per_annotator = [_scores(regions, truth, radius) for truth in truths]
     if not per_annotator:
         raise ValueError("quality: no segmentation to compare with; give at least one annotator's")
     found = dict(co=compactness(regions), ev=explained_variation(regions, image))
@@ -195,6 +179,34 @@ def quality(
         found[name] = float(np.mean(values))
         found[f"best_{name}"] = min(values) if name in SMALLER_IS_BETTER else max(values)
     return found
+
+
+def _scores(regions: Labels, truth: Labels, radius: int | None) -> dict[str, float]:
+    """The measures against one annotator; their overlap is counted once."""
+    inside = overlap(regions, truth)
+    return dict(
+        asa=_achieved(inside),
+        ue=_leaked(inside, "neubert_protzel"),
+        ue_levinshtein=_leaked(inside, "levinshtein"),
+        br=boundary_recall(regions, truth, radius),
+        bp=boundary_precision(regions, truth, radius),
+    )
+
+
+def _achieved(inside: npt.NDArray[np.int64]) -> float:
+    return float(inside.max(1).sum() / inside.sum())
+
+
+def _leaked(inside: npt.NDArray[np.int64], kind: Undersegmentation) -> float:
+    """The undersegmentation error of an overlap (S, G)."""
+    size = inside.sum(1, keepdims=True)  # (S, 1)
+    if kind == "neubert_protzel":
+        return float(np.minimum(inside, size - inside).sum() / size.sum())
+    if kind == "simple":
+        return float((size[:, 0] - inside.max(1)).sum() / size.sum())
+    area = inside.sum(0)  # (G,)
+    touching = ((inside > 0) * size).sum(0)  # (G,)
+    return float(((touching - area) / area).mean())
 
 
 def _neighbour_slices() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data
+from skimage.measure import regionprops
+from skimage.morphology import dilation
+from skimage.segmentation import find_boundaries
+from sklearn.metrics.cluster import contingency_matrix
 
+from sgseg.ops.classical_superpixels import classical_superpixels
 from sgseg.ops.superpixel_quality import (
     achievable_accuracy,
     boundaries,
@@ -122,6 +128,32 @@ def test_compactness_and_variation_equal_a_loop(
     total = ((image - mean) ** 2).sum()
     assert compactness(ours) == pytest.approx(co)
     assert explained_variation(ours, image) == pytest.approx(between / total if total else 1.0)
+
+
+def test_a_photograph_by_other_libraries() -> None:
+    """At real size: scikit-learn's contingency table, scikit-image's boundaries and regions."""
+    image = data.coffee()[100:220, 200:360]
+    ours = classical_superpixels(image, 60, "slic")
+    truths = [classical_superpixels(image, n, "fh") for n in (12, 30)]
+    areas = {region.label - 1: region.area for region in regionprops(ours + 1)}
+    expected: dict[str, list[float]] = {name: [] for name in ("asa", "ue", "br", "bp")}
+    square = np.ones((3, 3), bool)
+    for truth in truths:
+        table = contingency_matrix(truth.ravel(), ours.ravel())  # (G, S)
+        expected["asa"].append(table.max(0).sum() / ours.size)
+        expected["ue"].append(np.minimum(table, table.sum(0) - table).sum() / ours.size)
+        of_truth, of_ours = (find_boundaries(m, connectivity=1) for m in (truth, ours))
+        expected["br"].append((of_truth & dilation(of_ours, square)).sum() / of_truth.sum())
+        expected["bp"].append((of_ours & dilation(of_truth, square)).sum() / of_ours.sum())
+    mean = image.mean((0, 1))
+    between = sum(
+        area * ((image[ours == number].mean(0) - mean) ** 2).sum() for number, area in areas.items()
+    )
+    found = quality(ours, truths, image, 1)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(np.mean(values))
+        assert found[f"best_{name}"] == pytest.approx(min(values) if name == "ue" else max(values))
+    assert found["ev"] == pytest.approx(between / ((image - mean) ** 2).sum())
 
 
 def test_perfect_superpixels() -> None:

@@ -57,6 +57,7 @@ def test_numbers_and_files(root: Path, tmp_path: Path) -> None:
     assert mean["br"] == 1 and mean["best_bp"] == 1 > mean["bp"]
     assert mean["regions"] == mean["live"] == mean["pieces"] == 6
     assert mean["size_median"] == mean["size_largest"] == 400 and mean["seconds"] > 0
+    assert mean["cpu_seconds"] >= 0
     (row,) = csv.DictReader((out / "report.csv").open())
     assert {k: float(v) for k, v in row.items() if k != "method"} == pytest.approx(
         {k: v for k, v in mean.items() if k != "method"}

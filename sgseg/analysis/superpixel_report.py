@@ -231,8 +231,10 @@ def _markdown(means: Sequence[Record]) -> str:
 
 
 def _cell(name: str, value: float) -> str:
+    if name == "cpu_seconds":
+        return f"{value:.2g}"
     counted = name in ("live", "pieces", "regions") or name.startswith("size")
-    return f"{value:.0f}" if counted else f"{value:.3g}" if name == "cpu_seconds" else f"{value:.3f}"
+    return f"{value:.0f}" if counted else f"{value:.3f}"
 
 
 def _csv(means: Sequence[Record]) -> str:

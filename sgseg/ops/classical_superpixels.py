@@ -92,7 +92,8 @@ def _fh(image: npt.NDArray[np.float64], count: int) -> Labels:
     from skimage.segmentation import felzenszwalb
 
     least = smallest_size(image.shape[0], image.shape[1], count)
-    scale = 1e5 / count
+    # Where the search ends on photographs of 481 x 321 with 100 to 400 superpixels.
+    scale = 4.3 * (image.shape[0] * image.shape[1] / count) ** 0.5
     best, best_miss = np.zeros(image.shape[:2], np.int64), np.inf
     for _ in range(_FH_TRIALS):
         with warnings.catch_warnings():

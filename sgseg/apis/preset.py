@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..models.backbones import FixedSuperpixels
+
 SIZES = {
     "superpixel_channels": "width of SPNN's first layer",
     "superpixel_stride": "stride of SPNN's first layer",
@@ -60,10 +62,13 @@ def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
     head, bands = model.decode_head, model.data_preprocessor.bands
     width = 0  # of the projected node features
     if model.get("backbone"):
-        model.backbone.base_channels = preset["superpixel_channels"]
-        model.backbone.stride = preset["superpixel_stride"]
+        features = FixedSuperpixels.FEATURES_PER_BAND * bands
+        if "base_channels" in model.backbone:  # it learns
+            model.backbone.base_channels = preset["superpixel_channels"]
+            model.backbone.stride = preset["superpixel_stride"]
+            features = 8 * preset["superpixel_channels"]
         model.backbone.num_superpixels = preset["num_superpixels"]
-        width = 2 + bands + 8 * preset["superpixel_channels"]  # x, y, bands, features
+        width = 2 + bands + features  # x, y, bands, features
     if model.get("neck"):
         model.neck.in_channels = width
         model.neck.channels = width = preset["node_channels"]

@@ -1,6 +1,6 @@
 """Models: a segmentor over backbone, neck, decode head and losses."""
 
-from .backbones import SPNN
+from .backbones import SPNN, FixedSuperpixels
 from .decode_heads import ACHead
 from .layers import ConcatFusion, GatedFusion
 from .losses import (
@@ -25,6 +25,7 @@ __all__ = [
     "DGCNNBlock",
     "DiffGCNBlock",
     "EdgeLoss",
+    "FixedSuperpixels",
     "GatedFusion",
     "GraphNeck",
     "ImagePreprocessor",

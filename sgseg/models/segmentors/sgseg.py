@@ -112,6 +112,11 @@ class SGSeg(UnsupervisedSegmentor):
             raise ValueError(f"SGSeg: stage = {stage!r}; choose one of {get_args(Stage)}")
         if stage == "superpixel" and self.backbone is None:
             raise ValueError("SGSeg: stage 'superpixel' trains the backbone, but there is none")
+        if stage == "superpixel" and not any(True for _ in self.backbone.parameters()):
+            raise ValueError(
+                f"SGSeg: stage 'superpixel' trains the backbone, but {type(self.backbone).__name__}"
+                " has nothing to learn: start with stages=[(0, 'segmentation')]"
+            )
         self._stage = stage
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:

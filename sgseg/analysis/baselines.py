@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from sklearn.cluster import MiniBatchKMeans
 
-from ..ops.matching import IGNORE, confusion, hungarian, scores
+from ..engine.clustering import fit_centres, sample_features
+from ..ops.matching import IGNORE
 from ..registry import METRICS, MODELS
 
 
@@ -29,8 +29,7 @@ class Baselines(NamedTuple):
 def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
     """Score the three baselines on the test set of a config.
 
-    K-Means after IIC's: MiniBatchKMeans (k-means++, 3 starts) on the colours of at most
-    ``sample`` scored pixels, then one cluster for every pixel and one Hungarian matching.
+    K-Means is that of ``configs/kmeans``, fitted on the scored pixels of the test set itself.
 
     Args:
         config: from :func:`sgseg.apis.build_config`, with a labelled test set.
@@ -43,40 +42,41 @@ def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
         raise ValueError("baselines need a test set with labels")
     seed = int((config.get("randomness") or {}).get("seed") or 0)
     loader = Runner.build_dataloader(config.test_dataloader, seed=seed)
+    torch.manual_seed(seed)
+    untrained = MODELS.build(config.model)
+    kmeans = MODELS.build(_kmeans_model(config, seed)).to(get_device())
+    images = (dict(inputs=b["inputs"], mask=b["gt"] != IGNORE) for b in loader)
+    samples = sample_features(kmeans, images, -(-sample // len(loader.dataset)), seed)
     clusters = int(config.model.decode_head.num_classes)
-    pixels, labels = _pixels(loader)
-    classes = len(loader.dataset.metainfo["classes"])
-    scored = labels != IGNORE
-    rng = np.random.default_rng(seed)
-    candidates = np.flatnonzero(scored)
-    chosen = rng.choice(candidates, min(sample, len(candidates)), replace=False)
-    kmeans = MiniBatchKMeans(clusters, n_init=3, random_state=seed, batch_size=1024 * clusters)
-    predicted = kmeans.fit(pixels[chosen]).predict(pixels[scored])
-    counts = confusion(predicted.astype(np.int64), labels[scored], clusters, classes)
+    kmeans.decode_head.set_centres(fit_centres(samples, clusters, seed))
+    record = _score(config, loader, kmeans)
+    counts = np.asarray(record["confusion"])
     return Baselines(
-        kmeans=100 * scores(counts, hungarian(counts)).accuracy,
+        kmeans=record["accuracy"],
         majority=100 * float(counts.sum(0).max() / counts.sum()),
-        untrained=_untrained(config, loader, seed),
+        untrained=_score(config, loader, untrained)["accuracy"],
     )
 
 
-def _pixels(loader: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (P, C) float32 and labels (P,) of all pixels behind the transforms."""
-    colours, labels = [], []
-    for batch in loader:
-        inputs = batch["inputs"].movedim(1, 3)  # (B, H, W, C)
-        colours.append(inputs.reshape(-1, inputs.shape[3]).float().numpy())
-        labels.append(batch["gt"].flatten().numpy())
-    return np.concatenate(colours), np.concatenate(labels)
+def _kmeans_model(config: Config, seed: int) -> dict[str, Any]:
+    bands = config.model.data_preprocessor.bands
+    clusters = config.model.decode_head.num_classes
+    return dict(
+        type="PixelKMeans",
+        data_preprocessor=dict(type="ImagePreprocessor", bands=bands, standardise="none"),
+        decode_head=dict(type="CentroidHead", in_channels=bands, num_classes=clusters),
+        seed=seed,
+    )
 
 
 @torch.inference_mode()
-def _untrained(config: Config, loader: Any, seed: int) -> float:
-    torch.manual_seed(seed)
-    model = MODELS.build(config.model).to(get_device()).eval()
+def _score(config: Config, loader: Any, model: Any) -> dict[str, Any]:
+    """The record of the config's metric."""
+    model.to(get_device()).eval()
     metric = METRICS.build(config.test_evaluator)
     metric.dataset_meta = loader.dataset.metainfo
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         metric.process(batch, model(**data, mode="predict"))
-    return metric.evaluate(len(loader.dataset))["accuracy"]
+    metric.evaluate(len(loader.dataset))
+    return metric.record

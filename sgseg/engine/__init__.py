@@ -2,17 +2,20 @@
 
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
+from .clustering import ClusterFeaturesHook
 from .distributed import EqualBuffersHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
 from .stage import TrainingStageHook
 from .statistics import SetStatisticsHook
+from .untrained import UntrainedLoop
 from .visual import PictureHook
 
 __all__ = [
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
+    "ClusterFeaturesHook",
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
@@ -22,4 +25,5 @@ __all__ = [
     "PlainCheckpointHook",
     "SetStatisticsHook",
     "TrainingStageHook",
+    "UntrainedLoop",
 ]

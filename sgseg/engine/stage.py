@@ -19,28 +19,40 @@ class TrainingStageHook(Hook):
 
     Table 2 of the paper: ``[(0, 'superpixel'), (10, 'segmentation')]`` is disjoint,
     ``[(0, 'joint')]`` end-to-end, ``[(0, 'superpixel'), (10, 'joint')]`` pre-training and then
-    end-to-end.
+    end-to-end. IIC's two heads take turns: ``[(0, 'auxiliary_head'), (1, 'decode_head')]`` with
+    ``period=2``.
 
     Args:
         stages: (first epoch, stage) pairs, the first from epoch 0, epochs ascending.
+        period: epochs after which the stages start anew; None for never.
 
     Raises:
-        ValueError: for a list that does not start at 0 or does not ascend.
+        ValueError: for a list that does not start at 0 or does not ascend, or a stage that
+            begins behind the period.
     """
 
     priority = "ABOVE_NORMAL"
 
-    def __init__(self, stages: Sequence[tuple[int, str]] = ((0, "joint"),)) -> None:
+    def __init__(
+        self, stages: Sequence[tuple[int, str]] = ((0, "joint"),), period: int | None = None
+    ) -> None:
         starts = [int(start) for start, _ in stages]
         if not starts or starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise ValueError(
                 f"TrainingStageHook: stages = {list(stages)}; first epochs must start at 0 and "
                 "ascend, for example [(0, 'superpixel'), (10, 'joint')]"
             )
+        if period is not None and starts[-1] >= period:
+            raise ValueError(
+                f"TrainingStageHook: period = {period}, but a stage begins in epoch {starts[-1]}"
+            )
+        self.period = period
         self.stages = [(int(start), stage) for start, stage in stages]
 
     def stage_at(self, epoch: int) -> str:
         """The stage of an epoch, counted from 0."""
+        if self.period is not None:
+            epoch %= self.period
         return [stage for start, stage in self.stages if start <= epoch][-1]
 
     def before_train_epoch(self, runner: Runner) -> None:

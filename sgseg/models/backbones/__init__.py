@@ -1,5 +1,6 @@
-"""Superpixel backbones: an image in, a ``Superpixels`` record out."""
+"""Backbones: superpixels of an image, or the features of a plain trunk."""
 
+from .net10a import Net10a
 from .spnn import SPNN
 
-__all__ = ["SPNN"]
+__all__ = ["SPNN", "Net10a"]

@@ -2,8 +2,9 @@
 
 from .dilated_depthwise import DilatedDepthwise
 from .fusion import ConcatFusion, GatedFusion
-from .initialise import xavier_
+from .initialise import kaiming_, xavier_
 from .node_mlp import NodeMLP, NodeNorm
+from .raster_attention import RasterAttention
 from .raster_conv import RasterConv2d
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "GatedFusion",
     "NodeMLP",
     "NodeNorm",
+    "RasterAttention",
     "RasterConv2d",
+    "kaiming_",
     "xavier_",
 ]

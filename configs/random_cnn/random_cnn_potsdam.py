@@ -1,0 +1,13 @@
+"""Random CNN, which is IIC untrained, on Potsdam, RGBIR, 6 classes (Table 1: 28.3 %)."""
+
+from mmengine.config import read_base
+
+from sgseg.engine import UntrainedLoop
+
+with read_base():
+    from ..iic.iic_potsdam import *  # noqa: F403
+
+train_cfg = dict(type=UntrainedLoop, max_epochs=1, val_interval=1)
+param_scheduler = None
+# Without steps there are no stages.
+custom_hooks = [hook for hook in custom_hooks if hook is not stage_hook]

@@ -45,7 +45,10 @@ def sample_features(
             if len(places):
                 found.append(at_pixels(single[None], places[None], size)[0].T.float().cpu())
     if not found:
-        raise ValueError("There is no pixel to cluster: every image is masked out")
+        raise ValueError(
+            "There is no pixel to cluster: every image is masked out, or the loader gives none "
+            "because the set is smaller than a batch"
+        )
     return torch.cat(found)  # (P, D)
 
 

@@ -21,9 +21,12 @@ def at_pixels(feature: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (B, D, P).
     """
-    extent = torch.tensor(size, device=pixels.device)
-    place = (2 * pixels + 1) / extent - 1  # (B, P, 2): rows, columns in [-1, 1]
-    grid = place.flip(2)[:, :, None].to(feature.dtype)  # (B, P, 1, 2): x before y
+    # Positions in single precision or better: half would miss whole pixels.
+    exact = torch.promote_types(feature.dtype, torch.float32)
+    extent = torch.tensor(size, device=pixels.device, dtype=exact)
+    place = (2 * pixels.to(exact) + 1) / extent - 1  # (B, P, 2): rows, columns in [-1, 1]
+    grid = place.flip(2)[:, :, None]  # (B, P, 1, 2): x before y
+    feature = feature.to(exact)
     found = F.grid_sample(feature, grid, padding_mode="border", align_corners=False)
     return found[..., 0]  # (B, D, P)
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from sgseg.apis import build_config
-from sgseg.engine import ClusterFeaturesHook, ModuleLRConstructor
+from sgseg.engine import ClusterFeaturesHook, ModuleLRConstructor, TrainingStageHook
 from sgseg.engine.clustering import fit_centres, sample_features
 from sgseg.registry import MODELS
 
@@ -146,11 +146,14 @@ def test_kmeans_as_published() -> None:
     assert hook.pixels == 1_000_000
 
 
-def test_random_cnn_is_iic_without_steps() -> None:
+@pytest.mark.parametrize("data", DATA)
+def test_random_cnn_is_iic_without_steps(data: str) -> None:
     """The same network, and no epoch that trains."""
-    untrained, trained = load("random_cnn_coco15"), load("iic_coco15")
+    untrained, trained = load(f"random_cnn_{data}"), load(f"iic_{data}")
     assert untrained.model == trained.model
     assert untrained.train_cfg.type.__name__ == "UntrainedLoop"
+    left = {hook.type for hook in trained.custom_hooks} - {h.type for h in untrained.custom_hooks}
+    assert left == {TrainingStageHook}
 
 
 @pytest.mark.parametrize("method", ["infoseg", "inmars"])

@@ -52,6 +52,15 @@ def test_smallest_images(size: tuple[int, int]) -> None:
         model(random(2, 3, 9, 20))
 
 
+def test_bgr_like_iic() -> None:
+    """The flag is the same network on swapped colours, infrared in its place."""
+    image = random(1, 4, 20, 20)
+    plain, swapped = (Net10a(4, 1, bgr_like_iic=flag).eval() for flag in (False, True))
+    swapped.load_state_dict(plain.state_dict())
+    assert torch.equal(swapped(image), plain(image[:, [2, 1, 0, 3]]))
+    assert not torch.equal(swapped(image), plain(image))
+
+
 def test_kaiming_start() -> None:
     """Convolutions have variance 2 / fan in, as IIC starts them."""
     weight = Net10a(base_channels=16).layers[4][0].weight

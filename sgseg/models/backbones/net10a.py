@@ -34,6 +34,7 @@ class Net10a(nn.Module):
             in [0, 1] and stands behind every jitter, which a transform of the data cannot.
         pad_like_iic: the dilated layers are padded by 1 as in IIC's code, so each loses two
             pixels and the map no longer lies square on the image. False pads by 2.
+        bgr_like_iic: see B, G, R as IIC's code does, which takes them for R, G, B in its grey.
 
     Raises:
         ValueError: for an image too small to leave a pixel.
@@ -47,10 +48,12 @@ class Net10a(nn.Module):
         base_channels: int = 64,
         sobel: bool = True,
         pad_like_iic: bool = True,
+        bgr_like_iic: bool = False,
     ) -> None:
         super().__init__()
         c, padding = base_channels, 1 if pad_like_iic else 2
         self.sobel = sobel
+        self.bgr_like_iic = bgr_like_iic
         self.smallest = 10 if pad_like_iic else 2
         self.out_channels = 8 * c
         self.layers = nn.Sequential(
@@ -71,5 +74,7 @@ class Net10a(nn.Module):
                 f"Net10a: image of {image.shape[2]} x {image.shape[3]} pixels, at least "
                 f"{self.smallest} x {self.smallest} are needed: use larger images"
             )
+        if self.bgr_like_iic:
+            image = torch.cat([image[:, :3].flip(1), image[:, 3:]], 1)
         x = torch.cat([image, sobel(image)], 1) if self.sobel else image  # (B, C+2, H, W)
         return self.layers(x)  # (B, 8c, H', W')

@@ -23,4 +23,4 @@ train_dataloader.dataset.transforms[-1].loss_mask = "labelled"
 train_cfg.merge(dict(max_epochs=220))
 learning_rates = dict(backbone=1e-4, auxiliary_head=1e-4, decode_head=1e-4)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, stage_hook]
+custom_hooks = [*custom_hooks, turns_hook]

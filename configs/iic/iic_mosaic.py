@@ -12,4 +12,4 @@ model.merge(dict(backbone=dict(base_channels=8), decode_head=dict(num_classes=3)
 train_cfg.merge(dict(max_epochs=20))
 learning_rates = dict(backbone=1e-3, auxiliary_head=1e-3, decode_head=1e-3)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, stage_hook]
+custom_hooks = [*custom_hooks, turns_hook]

@@ -24,4 +24,4 @@ train_dataloader.dataset.transforms.pop(-2)
 train_cfg.merge(dict(max_epochs=60))
 learning_rates = dict(backbone=1e-5, auxiliary_head=1e-5, decode_head=1e-5)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, stage_hook]
+custom_hooks = [*custom_hooks, turns_hook]

@@ -10,5 +10,5 @@ with read_base():
 
 train_cfg = dict(type=UntrainedLoop, max_epochs=1, val_interval=1)
 param_scheduler = None
-# Without steps there are no stages; IIC's stage hook is the last one.
+# Without steps no heads take turns; IIC's hook is the last one.
 custom_hooks = custom_hooks[:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,43 +39,59 @@ def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
     Raises:
         ValueError: if the config has no test set with labels.
     """
+    untrained = untrained_record(config)
+    return Baselines(
+        kmeans=kmeans_record(config, sample)["accuracy"],
+        majority=majority_of(untrained),
+        untrained=untrained["accuracy"],
+    )
+
+
+def kmeans_record(config: Config, sample: int = 1_000_000) -> dict[str, Any]:
+    """The record of K-Means on colours, as ``eval.json`` has one; see :func:`measure_baselines`."""
+    loader, metric, seed = _test_set(config)
+    bands, clusters = config.model.data_preprocessor.bands, int(metric.num_clusters)
+    model = MODELS.build(
+        dict(
+            type="PixelKMeans",
+            data_preprocessor=dict(type="ImagePreprocessor", bands=bands, standardise="none"),
+            decode_head=dict(type="CentroidHead", in_channels=bands, num_classes=clusters),
+            seed=seed,
+        )
+    ).to(get_device())
+    scored = (dict(inputs=batch["inputs"], mask=batch["gt"] != IGNORE) for batch in loader)
+    samples = sample_features(model, scored, -(-sample // len(loader.dataset)), seed)
+    model.decode_head.set_centres(fit_centres(samples, clusters, seed))
+    return _score(model, loader, metric)
+
+
+def untrained_record(config: Config) -> dict[str, Any]:
+    """The record of the model with its first weights."""
+    loader, metric, seed = _test_set(config)
+    torch.manual_seed(seed)
+    return _score(MODELS.build(config.model).to(get_device()), loader, metric)
+
+
+def majority_of(record: Mapping[str, Any]) -> float:
+    """Share of the most frequent class in a record, in percent."""
+    pixels = np.asarray(record["confusion"]).sum(0)
+    return 100 * float(pixels.max() / max(pixels.sum(), 1))
+
+
+def _test_set(config: Config) -> tuple[Any, Any, int]:
+    """Loader and metric of the test set, and the seed."""
     if not config.get("test_evaluator"):
         raise ValueError("baselines need a test set with labels")
     seed = int((config.get("randomness") or {}).get("seed") or 0)
     loader = Runner.build_dataloader(config.test_dataloader, seed=seed)
-    torch.manual_seed(seed)
-    untrained = MODELS.build(config.model)
-    kmeans = MODELS.build(_kmeans_model(config, seed)).to(get_device())
-    images = (dict(inputs=b["inputs"], mask=b["gt"] != IGNORE) for b in loader)
-    samples = sample_features(kmeans, images, -(-sample // len(loader.dataset)), seed)
-    clusters = int(config.model.decode_head.num_classes)
-    kmeans.decode_head.set_centres(fit_centres(samples, clusters, seed))
-    record = _score(config, loader, kmeans)
-    counts = np.asarray(record["confusion"])
-    return Baselines(
-        kmeans=record["accuracy"],
-        majority=100 * float(counts.sum(0).max() / counts.sum()),
-        untrained=_score(config, loader, untrained)["accuracy"],
-    )
-
-
-def _kmeans_model(config: Config, seed: int) -> dict[str, Any]:
-    bands = config.model.data_preprocessor.bands
-    clusters = config.model.decode_head.num_classes
-    return dict(
-        type="PixelKMeans",
-        data_preprocessor=dict(type="ImagePreprocessor", bands=bands, standardise="none"),
-        decode_head=dict(type="CentroidHead", in_channels=bands, num_classes=clusters),
-        seed=seed,
-    )
+    metric = METRICS.build(config.test_evaluator)
+    metric.dataset_meta = loader.dataset.metainfo
+    return loader, metric, seed
 
 
 @torch.inference_mode()
-def _score(config: Config, loader: Any, model: Any) -> dict[str, Any]:
-    """The record of the config's metric."""
-    model.to(get_device()).eval()
-    metric = METRICS.build(config.test_evaluator)
-    metric.dataset_meta = loader.dataset.metainfo
+def _score(model: Any, loader: Any, metric: Any) -> dict[str, Any]:
+    model.eval()
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         metric.process(batch, model(**data, mode="predict"))

@@ -7,12 +7,13 @@ from .distributed import EqualBuffersHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
-from .stage import TrainingStageHook
+from .stage import AlternatingStageHook, TrainingStageHook
 from .statistics import SetStatisticsHook
 from .untrained import UntrainedLoop
 from .visual import PictureHook
 
 __all__ = [
+    "AlternatingStageHook",
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
     "ClusterFeaturesHook",

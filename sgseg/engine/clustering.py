@@ -79,13 +79,14 @@ class ClusterFeaturesHook(Hook):
     """Fit the centres of a ``CentroidHead`` to features of the training set.
 
     It does so behind every ``interval``-th epoch and the last, in front of the evaluation, so the
-    centres lie in every checkpoint that follows. Images come from the training loader; with
-    several processes each samples its own share, rank 0 fits and all receive the centres.
+    centres lie in the checkpoint of that epoch and in all that follow. Images come from the
+    training loader; with several processes each samples its own share, rank 0 fits and all
+    receive the centres.
 
     Args:
         pixels: how many are sampled, over all images and ranks; 10^6 for K-Means on colours.
         images: how many are read, over all ranks; None reads the whole set.
-        interval: epochs between two fits.
+        interval: epochs between two fits; None fits behind the last epoch alone.
 
     Raises:
         ValueError: if an argument is below 1.
@@ -95,9 +96,9 @@ class ClusterFeaturesHook(Hook):
     priority = "NORMAL"
 
     def __init__(
-        self, pixels: int = 1_000_000, images: int | None = None, interval: int = 1
+        self, pixels: int = 1_000_000, images: int | None = None, interval: int | None = 1
     ) -> None:
-        if min(pixels, interval, images or 1) < 1:
+        if min(x for x in (pixels, images, interval) if x is not None) < 1:
             raise ValueError(
                 f"ClusterFeaturesHook: pixels = {pixels}, images = {images} and interval = "
                 f"{interval} must be >= 1"
@@ -109,7 +110,8 @@ class ClusterFeaturesHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Sample, fit, and hand the centres to the head."""
         epoch = runner.epoch + 1
-        if epoch % self.interval and epoch != runner.max_epochs:
+        due = self.interval is not None and epoch % self.interval == 0
+        if not due and epoch != runner.max_epochs:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         loader = runner.train_dataloader

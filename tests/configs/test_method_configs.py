@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from sgseg.apis import build_config
-from sgseg.engine import ClusterFeaturesHook, ModuleLRConstructor, TrainingStageHook
+from sgseg.engine import AlternatingStageHook, ClusterFeaturesHook, ModuleLRConstructor
 from sgseg.engine.clustering import fit_centres, sample_features
 from sgseg.registry import MODELS
 
@@ -153,7 +153,7 @@ def test_random_cnn_is_iic_without_steps(data: str) -> None:
     assert untrained.model == trained.model
     assert untrained.train_cfg.type.__name__ == "UntrainedLoop"
     left = {hook.type for hook in trained.custom_hooks} - {h.type for h in untrained.custom_hooks}
-    assert left == {TrainingStageHook}
+    assert left == {AlternatingStageHook}
 
 
 @pytest.mark.parametrize("method", ["infoseg", "inmars"])

@@ -19,6 +19,6 @@ model = dict(
     decode_head=dict(type=CentroidHead, num_classes=15),
     drop_colours=True,
 )
-clustering_hook = dict(type=ClusterFeaturesHook, pixels=500_000)
+clustering_hook = dict(type=ClusterFeaturesHook, pixels=500_000, interval=1)
 # IIC's default is 1e-2, its rates per set are not public.
 learning_rates = dict(backbone=1e-3, context_head=1e-3, decode_head=1e-3)

@@ -9,4 +9,4 @@ model = dict(
     decode_head=dict(type=CentroidHead, in_channels=3, num_classes=15),
 )
 # IIC's number of pixels is not public.
-clustering_hook = dict(type=ClusterFeaturesHook, pixels=1_000_000)
+clustering_hook = dict(type=ClusterFeaturesHook, pixels=1_000_000, interval=None)

@@ -40,7 +40,7 @@ class IIC(UnsupervisedSegmentor):
         seed: of the views; equal on all ranks.
 
     Attributes:
-        stage: the head that trains now, set from the epoch by ``TrainingStageHook``.
+        stage: the head that trains now, set from the epoch by ``AlternatingStageHook``.
     """
 
     guides: ClassVar[frozenset[str]] = frozenset({"mask"})

@@ -10,9 +10,10 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from sklearn.cluster import MiniBatchKMeans
 
 from ..ops.matching import IGNORE, confusion
+from ..engine.clustering import fit_centres, sample_features
+from ..ops.matching import IGNORE
 from ..registry import METRICS, MODELS
 
 
@@ -30,8 +31,7 @@ class Baselines(NamedTuple):
 def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
     """Score the three baselines on the test set of a config.
 
-    K-Means after IIC's: MiniBatchKMeans (k-means++, 3 starts) on the colours of at most
-    ``sample`` scored pixels, then one cluster for every pixel and one Hungarian matching.
+    K-Means is that of ``configs/kmeans``, fitted on the scored pixels of the test set itself.
 
     Args:
         config: from :func:`sgseg.apis.build_config`, with a labelled test set.
@@ -67,6 +67,21 @@ def kmeans_record(config: Config, sample: int = 1_000_000) -> dict[str, Any]:
 
 
 @torch.inference_mode()
+    bands, clusters = config.model.data_preprocessor.bands, int(metric.num_clusters)
+    model = MODELS.build(
+        dict(
+            type="PixelKMeans",
+            data_preprocessor=dict(type="ImagePreprocessor", bands=bands, standardise="none"),
+            decode_head=dict(type="CentroidHead", in_channels=bands, num_classes=clusters),
+            seed=seed,
+        )
+    ).to(get_device())
+    scored = (dict(inputs=batch["inputs"], mask=batch["gt"] != IGNORE) for batch in loader)
+    samples = sample_features(model, scored, -(-sample // len(loader.dataset)), seed)
+    model.decode_head.set_centres(fit_centres(samples, clusters, seed))
+    return _score(model, loader, metric)
+
+
 def untrained_record(config: Config) -> dict[str, Any]:
     """The record of the model with its first weights."""
     loader, metric, seed = _test_set(config)
@@ -77,6 +92,7 @@ def untrained_record(config: Config) -> dict[str, Any]:
         metric.process(batch, model(**data, mode="predict"))
     metric.evaluate(len(loader.dataset))
     return metric.record
+    return _score(MODELS.build(config.model).to(get_device()), loader, metric)
 
 
 def majority_of(record: Mapping[str, Any]) -> float:
@@ -104,3 +120,11 @@ def _pixels(loader: Any) -> tuple[np.ndarray, np.ndarray]:
         colours.append(inputs.reshape(-1, inputs.shape[3]).numpy())
         labels.append(batch["gt"].flatten().numpy().astype(np.uint8))
     return np.concatenate(colours), np.concatenate(labels)
+@torch.inference_mode()
+def _score(model: Any, loader: Any, metric: Any) -> dict[str, Any]:
+    model.eval()
+    for batch in loader:
+        data = model.data_preprocessor(batch, False)
+        metric.process(batch, model(**data, mode="predict"))
+    metric.evaluate(len(loader.dataset))
+    return metric.record

@@ -3,6 +3,7 @@
 from .atomic import AtomicLocalBackend
 from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
 from .clock import TrainingClockHook
+from .clustering import ClusterFeaturesHook
 from .distributed import EqualBuffersHook
 from .guard import CollapseGuardHook
 from .label_free import LabelFreeHook, LabelFreeStoppingHook
@@ -11,13 +12,17 @@ from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
 from .scalars import LateScalarsHook
 from .stage import TrainingStageHook
+from .stage import AlternatingStageHook, TrainingStageHook
 from .statistics import SetStatisticsHook
+from .untrained import UntrainedLoop
 from .visual import PictureHook
 
 __all__ = [
+    "AlternatingStageHook",
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
     "CollapseGuardHook",
+    "ClusterFeaturesHook",
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
@@ -31,4 +36,5 @@ __all__ = [
     "SetStatisticsHook",
     "TrainingClockHook",
     "TrainingStageHook",
+    "UntrainedLoop",
 ]

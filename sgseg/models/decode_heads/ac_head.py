@@ -12,6 +12,7 @@ from ...ops.precision import softmax
 from ...registry import MODELS
 from ...structures import View
 from ..layers import RasterConv2d, recomputed, xavier_
+from ..layers import RasterAttention, RasterConv2d, xavier_
 
 
 def _pointwise(channels: int) -> nn.Sequential:
@@ -62,6 +63,14 @@ class RasterBlock(nn.Module):
         return y
 
 
+class _NoImage(nn.Module):
+    """In place of the reconstruction, for a head that is asked for none: zero bands."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(B, K, H, W) -> (B, 0, H, W)."""
+        return logits[:, :0]
+
+
 @MODELS.register_module()
 class ACHead(nn.Module):
     r"""Class probabilities and an image reconstruction, read in one raster order (Eq 7, Table 10).
@@ -74,10 +83,12 @@ class ACHead(nn.Module):
     Args:
         in_channels: bands plus node channels (67 for RGB in the paper).
         num_classes: K.
-        image_channels: bands of the reconstruction.
+        image_channels: bands of the reconstruction; 0 for none (AC).
         base_channels: width of the stem; 64 in the paper.
         multipliers: width of each residual block in units of ``base_channels``; (2, 2, 4, 8) is
-            Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name.
+            Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name. AC uses 2 to 4 blocks.
+        output_stride: pixels of the image per pixel of the blocks, 2 (Table 10) or 4.
+        attention: a :class:`RasterAttention` behind the blocks (AC).
         shift, include_centre: window of the raster convolutions, see :class:`RasterConv2d`.
         checkpoint: keep the residual blocks' inputs alone and run each block again in the backward
             pass.
@@ -96,8 +107,12 @@ class ACHead(nn.Module):
         shift: bool = True,
         include_centre: bool = True,
         checkpoint: bool = False,
+        output_stride: int = 2,
+        attention: bool = False,
     ) -> None:
         super().__init__()
+        if output_stride not in (2, 4):
+            raise ValueError(f"ACHead: output_stride = {output_stride}; choose 2 or 4")
         widths = [base_channels * m for m in (1, *multipliers)]
         if num_classes < 2 or widths != sorted(widths):
             raise ValueError(
@@ -107,20 +122,27 @@ class ACHead(nn.Module):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False),
+            nn.Conv2d(
+                in_channels, base_channels, 3, stride=output_stride // 2, padding=1, bias=False
+            ),
             nn.BatchNorm2d(base_channels),
             nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
+            # At stride 4 an image of 2 x 2 has one pixel left here, which is to survive.
+            nn.MaxPool2d(2, ceil_mode=output_stride == 4),
         )
         self.blocks = nn.ModuleList(
             RasterBlock(narrow, wide, shift, include_centre, checkpoint)
             for narrow, wide in pairwise(widths)
         )
+        if attention:
+            self.blocks.append(RasterAttention(widths[-1]))
         outputs = num_classes + image_channels
         self.classifier = nn.Sequential(
             nn.Conv2d(widths[-1], outputs, 1), nn.Conv2d(outputs, outputs, 1)
         )
-        self.to_image = nn.Conv2d(outputs, image_channels, 3, padding=1)
+        self.to_image = (
+            nn.Conv2d(outputs, image_channels, 3, padding=1) if image_channels else _NoImage()
+        )
         xavier_(self)
 
     def forward(self, x: Tensor, order: int = 0) -> View:

@@ -3,8 +3,9 @@
 from .dilated_depthwise import DilatedDepthwise
 from .edge_norm import Aggregation, EdgeNorm
 from .fusion import ConcatFusion, GatedFusion
-from .initialise import xavier_
+from .initialise import kaiming_, xavier_
 from .node_mlp import NodeMLP, NodeNorm
+from .raster_attention import RasterAttention
 from .raster_conv import RasterConv2d
 from .recompute import recomputed
 
@@ -16,7 +17,9 @@ __all__ = [
     "GatedFusion",
     "NodeMLP",
     "NodeNorm",
+    "RasterAttention",
     "RasterConv2d",
     "recomputed",
+    "kaiming_",
     "xavier_",
 ]

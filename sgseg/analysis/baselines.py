@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from ..ops.matching import IGNORE, confusion
 from ..engine.clustering import fit_centres, sample_features
 from ..ops.matching import IGNORE
 from ..registry import METRICS, MODELS
@@ -51,22 +50,6 @@ def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
 def kmeans_record(config: Config, sample: int = 1_000_000) -> dict[str, Any]:
     """The record of K-Means on colours, as ``eval.json`` has one; see :func:`measure_baselines`."""
     loader, metric, seed = _test_set(config)
-    clusters = int(metric.num_clusters)
-    pixels, labels = _pixels(loader)
-    candidates = np.flatnonzero(labels != IGNORE)
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(candidates, min(sample, len(candidates)), replace=False)
-    kmeans = MiniBatchKMeans(clusters, n_init=3, random_state=seed, batch_size=1024 * clusters)
-    kmeans.fit(pixels[chosen].astype(np.float32))
-    counts = np.zeros((clusters, len(loader.dataset.metainfo["classes"])), np.int64)
-    for part in np.array_split(candidates, max(1, len(candidates) // sample)):
-        predicted = kmeans.predict(pixels[part].astype(np.float32)).astype(np.int64)
-        counts += confusion(predicted, labels[part].astype(np.int64), *counts.shape)
-    metric.compute_metrics(counts, len(loader.dataset))
-    return metric.record
-
-
-@torch.inference_mode()
     bands, clusters = config.model.data_preprocessor.bands, int(metric.num_clusters)
     model = MODELS.build(
         dict(
@@ -86,12 +69,6 @@ def untrained_record(config: Config) -> dict[str, Any]:
     """The record of the model with its first weights."""
     loader, metric, seed = _test_set(config)
     torch.manual_seed(seed)
-    model = MODELS.build(config.model).to(get_device()).eval()
-    for batch in loader:
-        data = model.data_preprocessor(batch, False)
-        metric.process(batch, model(**data, mode="predict"))
-    metric.evaluate(len(loader.dataset))
-    return metric.record
     return _score(MODELS.build(config.model).to(get_device()), loader, metric)
 
 
@@ -112,14 +89,6 @@ def _test_set(config: Config) -> tuple[Any, Any, int]:
     return loader, metric, seed
 
 
-def _pixels(loader: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (P, C) and labels (P,) of all pixels behind the transforms, as they are stored."""
-    colours, labels = [], []
-    for batch in loader:
-        inputs = batch["inputs"].movedim(1, 3)  # (B, H, W, C)
-        colours.append(inputs.reshape(-1, inputs.shape[3]).numpy())
-        labels.append(batch["gt"].flatten().numpy().astype(np.uint8))
-    return np.concatenate(colours), np.concatenate(labels)
 @torch.inference_mode()
 def _score(model: Any, loader: Any, metric: Any) -> dict[str, Any]:
     model.eval()

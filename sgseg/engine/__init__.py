@@ -11,7 +11,6 @@ from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
 from .scalars import LateScalarsHook
-from .stage import TrainingStageHook
 from .stage import AlternatingStageHook, TrainingStageHook
 from .statistics import SetStatisticsHook
 from .untrained import UntrainedLoop
@@ -21,8 +20,8 @@ __all__ = [
     "AlternatingStageHook",
     "AtomicLocalBackend",
     "CPUAmpOptimWrapper",
-    "CollapseGuardHook",
     "ClusterFeaturesHook",
+    "CollapseGuardHook",
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",

@@ -1,8 +1,6 @@
 """Models: a segmentor over backbone, neck, decode head and losses."""
 
-from .backbones import SPNN, FixedSuperpixels
-from .decode_heads import ACHead
-from .backbones import SPNN, Net10a
+from .backbones import SPNN, FixedSuperpixels, Net10a
 from .decode_heads import ACHead, CentroidHead, ClusterHead, InfoSegHead, PatchPairHead
 from .layers import ConcatFusion, GatedFusion
 from .losses import (

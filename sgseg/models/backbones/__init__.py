@@ -1,10 +1,7 @@
 """Backbones: superpixels of an image, or the features of a plain trunk."""
 
 from .fixed_superpixels import FixedSuperpixels
-from .spnn import SPNN
-
-__all__ = ["SPNN", "FixedSuperpixels"]
 from .net10a import Net10a
 from .spnn import SPNN
 
-__all__ = ["SPNN", "Net10a"]
+__all__ = ["SPNN", "FixedSuperpixels", "Net10a"]

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from ...ops.precision import softmax
 from ...registry import MODELS
 from ...structures import View
-from ..layers import RasterConv2d, recomputed, xavier_
-from ..layers import RasterAttention, RasterConv2d, xavier_
+from ..layers import RasterAttention, RasterConv2d, recomputed, xavier_
 
 
 def _pointwise(channels: int) -> nn.Sequential:

@@ -19,7 +19,7 @@ __all__ = [
     "NodeNorm",
     "RasterAttention",
     "RasterConv2d",
-    "recomputed",
     "kaiming_",
+    "recomputed",
     "xavier_",
 ]

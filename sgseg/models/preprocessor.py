@@ -79,11 +79,21 @@ class ImagePreprocessor(BaseDataPreprocessor):
         data["inputs"] = self.normalise(inputs)
         return data
 
-    def normalise(self, inputs: Tensor) -> Tensor:
-        """Scale and standardise (B, C, H, W)."""
+    def normalise(self, inputs: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Scale and standardise (B, C, H, W).
+
+        Args:
+            inputs: images.
+            statistics: mean and deviation of the whole image on the [0, 1] scale, (B, C, 1, 1)
+                each, where ``inputs`` is a window of it; only ``standardise="image"`` looks at
+                them. Default: those of ``inputs``.
+        """
         image = self.to_unit(inputs)
         if self.standardise == "image":
-            deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
+            if statistics is None:
+                deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
+            else:
+                mean, deviation = statistics
             # A flat band stays zero; one grey level is 4e-3.
             return (image - mean) / deviation.clamp_min(1e-4)
         if self.standardise in ("fixed", "set"):

@@ -36,7 +36,9 @@ def knn(nodes: Tensor, k: int) -> Tensor:
     # Diffuse superpixels differ by little around a large common mean, which cdist would cancel.
     nodes = (nodes - nodes.mean(1, keepdim=True)).detach()
     distance = torch.cdist(nodes, nodes)  # (B, N, N)
-    distance.diagonal(dim1=1, dim2=2).fill_(float("inf"))
+    # A mask, not a write to distance.diagonal(): ONNX has no writing through a view.
+    own = torch.eye(count, dtype=torch.bool, device=nodes.device)  # (N, N)
+    distance = distance.masked_fill_(own, float("inf"))
     return distance.topk(k, dim=2, largest=False).indices  # (B, N, k)
 
 

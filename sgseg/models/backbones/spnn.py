@@ -55,7 +55,7 @@ def _coordinates_of(image: Tensor, shift: Tensor | None) -> Tensor:
     """(B, 2, H, W): the coordinates of each image's pixels, rolled by ``shift``."""
     xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)  # (2, H, W)
     if shift is None:
-        return xy.expand(len(image), -1, -1, -1)
+        return xy.expand(image.shape[0], -1, -1, -1)
     return torch.stack([xy.roll((down, right), (1, 2)) for down, right in shift.tolist()])
 
 
@@ -147,7 +147,8 @@ class SPNN(nn.Module):
             feature, output = (
                 F.interpolate(y, image.shape[2:], mode="bilinear") for y in (feature, output)
             )
-        logits, reconstruction = output.split([self.num_superpixels, self.in_channels], 1)
+        # Prepared for inference, the classifier leaves the reconstruction out: then it is empty.
+        logits, reconstruction = output.tensor_split([self.num_superpixels], 1)
         if self.logit_norm:
             # torch's instance_norm in every case but one: it refuses an image of one pixel.
             variance, mean = torch.var_mean(logits, (2, 3), keepdim=True, correction=0)

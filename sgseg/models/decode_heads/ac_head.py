@@ -146,15 +146,34 @@ class ACHead(nn.Module):
 
     def forward(self, x: Tensor, order: int = 0) -> View:
         """Read ``x`` in raster ``order`` 1..8; order 0, without mask, is for inference."""
+        self._check(x)
+        logits = self.classifier(self._read(self.stem(x), order))  # (B, K+C, H/2, W/2)
+        logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
+        probability = softmax(logits[:, : self.num_classes])
+        return View(probability, self.to_image(logits))
+
+    def probability(self, x: Tensor, orders: Sequence[int] = (0,)) -> Tensor:
+        """Mean probability over ``orders``, (B, K, H, W), for inference.
+
+        The stem, which knows no order, runs once, and no image is reconstructed.
+        """
+        self._check(x)
+        stem = self.stem(x)  # (B, base, H/2, W/2)
+        total = x.new_zeros(())
+        for order in orders:
+            logits = self.classifier(self._read(stem, order))[:, : self.num_classes]
+            logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K, H, W)
+            total = total + softmax(logits)
+        return total / len(orders)
+
+    def _read(self, stem: Tensor, order: int) -> Tensor:
+        for block in self.blocks:
+            stem = block(stem, order)
+        return stem
+
+    def _check(self, x: Tensor) -> None:
         if x.shape[1] != self.in_channels or min(x.shape[2:]) < 2:
             raise ValueError(
                 f"ACHead: expected (B, {self.in_channels}, H, W) with H, W >= 2, got "
                 f"{tuple(x.shape)}: set in_channels to bands + node channels"
             )
-        y = self.stem(x)  # (B, base, H/2, W/2)
-        for block in self.blocks:
-            y = block(y, order)
-        logits = self.classifier(y)  # (B, K+C, H/2, W/2)
-        logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
-        probability = softmax(logits[:, : self.num_classes])
-        return View(probability, self.to_image(logits))

@@ -81,22 +81,23 @@ class UnsupervisedSegmentor(BaseModel):
         """Everything known of the images, ``probability`` included."""
         raise NotImplementedError
 
-    def readings(self, inputs: Tensor) -> Tensor:
-        """Class probabilities of readings that should agree: (R, B, K, H, W); here one alone."""
+    def probability(self, inputs: Tensor) -> Tensor:
+        """Class probabilities alone, (B, K, H, W); what only :meth:`infer` shows need not live."""
         probability = self.infer(inputs).probability
         if probability is None:
             raise RuntimeError(f"{type(self).__name__}.infer gave no probability")
-        return probability[None]  # (1, B, K, H, W)
+        return probability
+
+    def readings(self, inputs: Tensor) -> Tensor:
+        """Class probabilities of readings that should agree: (R, B, K, H, W); here one alone."""
+        return self.probability(inputs)[None]  # (1, B, K, H, W)
 
     @torch.no_grad()
     def predict(
         self, inputs: Tensor, gt: Tensor | None = None, index: Tensor | None = None
     ) -> list[Prediction]:
         """Most probable cluster of every pixel, one record an image."""
-        probability = self.infer(inputs).probability
-        if probability is None:
-            raise RuntimeError(f"{type(self).__name__}.infer gave no probability")
-        clusters = probability.argmax(1)  # (B, H, W)
+        clusters = self.probability(inputs).argmax(1)  # (B, H, W)
         places = [-1] * len(clusters) if index is None else index.tolist()
         truths = [None] * len(clusters) if gt is None else gt
         return [

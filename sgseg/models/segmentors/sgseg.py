@@ -139,16 +139,24 @@ class SGSeg(UnsupervisedSegmentor):
     def infer(self, inputs: Tensor) -> SegState:
         """The state of ``inputs`` with the class probabilities, averaged over the orders."""
         state = self.describe(inputs)
-        x = self._head_input(state)
-        readings = [self.decode_head(x, order).probability for order in self.predict_orders]
-        state.probability = torch.stack(readings).mean(0)  # (B, K, H, W)
+        state.probability = self._classify(self._head_input(state))  # (B, K, H, W)
         return state
+
+    def probability(self, inputs: Tensor) -> Tensor:
+        """Class probabilities alone: superpixels and features are gone when the head runs."""
+        return self._classify(self._head_input(self.describe(inputs)))  # (B, K, H, W)
 
     def readings(self, inputs: Tensor) -> Tensor:
         """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
         x = self._head_input(self.describe(inputs))
         orders = range(1, NUM_ORDERS + 1)
         return torch.stack([self.decode_head(x, order).probability for order in orders])
+
+    def _classify(self, x: Tensor) -> Tensor:
+        if hasattr(self.decode_head, "probability"):  # shares work between the orders
+            return self.decode_head.probability(x, self.predict_orders)
+        readings = [self.decode_head(x, order).probability for order in self.predict_orders]
+        return torch.stack(readings).mean(0)  # (B, K, H, W)
 
     def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
         """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.
@@ -162,7 +170,7 @@ class SGSeg(UnsupervisedSegmentor):
         if self.detach_superpixels:
             assignment, feature = assignment.detach(), feature.detach()
         xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
-        low_level = torch.cat([xy.expand(len(image), -1, -1, -1), image], 1)  # (B, 2+C, H, W)
+        low_level = torch.cat([xy.expand(image.shape[0], -1, -1, -1), image], 1)  # (B, 2+C, H, W)
         # Pooled apart: joined first, they are a copy of the features in float32.
         deep = _pool_without_copy(assignment, feature)  # (B, N, F)
         nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3

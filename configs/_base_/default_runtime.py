@@ -8,6 +8,7 @@ from sgseg.engine import (
     EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
+    FiniteLossHook,
     PeakMemoryHook,
     PictureHook,
     PlainCheckpointHook,
@@ -22,6 +23,7 @@ default_hooks = dict(
     checkpoint=dict(
         type=EvaluatedCheckpointHook,
         interval=1,
+        every_iters=0,  # set it where an epoch takes longer than you would like to lose
         # Two at least: the old file goes before the new one is whole.
         max_keep_ckpts=2,
         save_best="accuracy",  # kept apart as best_*.pth: it is selected with labels
@@ -29,6 +31,7 @@ default_hooks = dict(
         backend_args=dict(backend="sgseg_atomic"),
     ),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    finite=dict(type=FiniteLossHook),
 )
 custom_hooks = [
     dict(type=PlainCheckpointHook),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.checkpoint import load_checkpoint
+from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
+from ..engine.run_card import run_card
 from .preset import apply_preset, read_preset
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -27,6 +32,7 @@ def build_config(
     work_dir: str | Path | None = None,
     seed: int | None = None,
     amp: bool = False,
+    deterministic: bool = False,
     launcher: str = "none",
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -42,6 +48,8 @@ def build_config(
         work_dir: where everything is written; default ``work_dirs/<config name>``.
         seed: of weights, order of images, augmentations and raster orders.
         amp: train under autocast, bfloat16 on a CPU.
+        deterministic: refuse operations whose result depends on chance, and pick equal algorithms
+            each time. CPU runs repeat without it.
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
         preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
@@ -71,6 +79,9 @@ def build_config(
     if amp:
         on_gpu = torch.cuda.is_available()
         config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
+    if deterministic:
+        config.randomness = dict(config.get("randomness") or {}, deterministic=True)
+        config.env_cfg.cudnn_benchmark = False
     if options:
         config.merge_from_dict(dict(options))
     _check_length(config)
@@ -106,15 +117,45 @@ def _join_processes(config: Config) -> None:
 def train(config: Config, resume: bool = False) -> Runner:
     """Train as the config says; returns the runner when done.
 
+    ``run.json`` in the work dir says what ran and how it ended. SIGTERM and Ctrl-C save a
+    checkpoint first (:func:`sgseg.engine.interrupt.leaving_on_signals`).
+
     Args:
         config: from :func:`build_config`.
-        resume: go on from the newest checkpoint in ``config.work_dir``, if there is one.
+        resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one. A
+            process that torchrun starts again does so unasked.
+
+    Raises:
+        ValueError: for a checkpoint to load or resume from that is broken or does not fit.
     """
-    config.resume = resume
     _join_processes(config)
+    if (config.get("randomness") or {}).get("deterministic"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
+    config.resume = False  # decided below
     runner = Runner.from_cfg(config)
-    runner.train()
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    start = _starting_point(runner, resume or restarted)
+    with run_card(runner, start), leaving_on_signals(runner):
+        runner.train()
     return runner
+
+
+def _starting_point(runner: Runner, resume: bool) -> Path | None:
+    """Tell the runner where to begin; returns the checkpoint it goes on from."""
+    folder = Path(runner.work_dir)
+    if is_main_process():
+        sweep_parts(folder)
+    given = runner._load_from
+    if given is not None and "://" not in str(given):
+        load_checkpoint(given)
+    if not resume:
+        return None
+    start = Path(given) if given else newest_checkpoint(folder, runner.logger.warning)
+    if start is None:
+        runner.logger.info(f"{folder} holds no checkpoint to go on from: training starts anew")
+        return None
+    runner._load_from, runner._resume = str(start), True
+    return start
 
 
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:

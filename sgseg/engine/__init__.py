@@ -1,11 +1,13 @@
 """Hooks and optimiser construction around mmengine's Runner."""
 
 from .atomic import AtomicLocalBackend
-from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
 from .distributed import EqualBuffersHook
+from .finite import FiniteLossHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
+from .resume import PlainCheckpointHook
+from .saving import EvaluatedCheckpointHook
 from .stage import TrainingStageHook
 from .statistics import SetStatisticsHook
 from .visual import PictureHook
@@ -16,6 +18,7 @@ __all__ = [
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
+    "FiniteLossHook",
     "ModuleLRConstructor",
     "PeakMemoryHook",
     "PictureHook",

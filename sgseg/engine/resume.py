@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -67,31 +68,27 @@ class PlainCheckpointHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Go on from the end of an epoch, with the evaluation that the run was stopped in."""
-        if self._resumed and not self._resumed.get("steps_into_epoch"):
+        for loop in (runner.train_loop, runner.val_loop):
+            if loop is not None:
+                # Else every pass begins with a draw from the generator that models use.
+                loop.dataloader.generator = torch.Generator().manual_seed(runner.seed)
+        if self._resumed and not self._resumed["steps_into_epoch"]:
             due = self._resumed.get("evaluation_due")
             self._take_up_random_states(runner)
             if due:
                 runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Leave out what was seen of this epoch before a restart."""
+        """Go on in the middle of an epoch, without what was seen of it before."""
         self._epoch_start = runner.iter
         if self._resumed:
             self._epoch_start -= self._resumed["steps_into_epoch"]
             _skip_seen(runner, self._resumed)
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Go on in the middle of an epoch, behind the draw that the loader makes at its start."""
-        self._take_up_random_states(runner)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Go on behind the last step of an epoch."""
-        self._take_up_random_states(runner)
+            self._take_up_random_states(runner)
 
     def _take_up_random_states(self, runner: Runner) -> None:
-        if self._resumed:
-            set_random_state(self._resumed["random"], runner.iter)
-            self._resumed = {}
+        set_random_state(self._resumed["random"], runner.iter)
+        self._resumed = {}
 
     def before_val(self, runner: Runner) -> None:
         """Note the random states, for a run that is stopped in this evaluation."""

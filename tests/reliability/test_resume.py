@@ -109,9 +109,7 @@ def test_nothing_to_resume_starts_anew(whole: dict[str, Any], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_sampler_begins_behind_what_was_seen(
-    world: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sampler_begins_behind_what_was_seen(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rank leaves out its own first items, once; the next pass is whole."""
     for rank in range(world):
         monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda r=rank: (r, world))

@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.checkpoint import load_checkpoint
@@ -83,7 +85,7 @@ def build_config(
         config.randomness = dict(config.get("randomness") or {}, deterministic=True)
         config.env_cfg.cudnn_benchmark = False
     if options:
-        config.merge_from_dict(dict(options))
+        _merge(config, options)
     _check_length(config)
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
@@ -93,6 +95,16 @@ def build_config(
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
     return config
+
+
+def _merge(config: Config, options: Mapping[str, Any]) -> None:
+    try:
+        config.merge_from_dict(dict(options))
+    except AttributeError as error:
+        raise ValueError(
+            f"--cfg-options: {dict(options)}: one of these sets a key inside a value that holds "
+            f"none ({error})"
+        ) from error
 
 
 def _adapt_to_cpu(config: Config) -> None:
@@ -109,9 +121,26 @@ def _adapt_to_cpu(config: Config) -> None:
 
 
 def _join_processes(config: Config) -> None:
-    """Open the process group that torchrun prepared, where mmengine would ask for a GPU."""
-    if config.launcher == "pytorch" and not torch.cuda.is_available():
-        torch.distributed.init_process_group("gloo")
+    """Open the process group that torchrun prepared, where mmengine would go wrong.
+
+    It asks for a GPU; and after a restart torchrun's store still holds the addresses of the
+    processes that died (pytorch issue 135712), so each start has keys of its own.
+    """
+    on_gpu = torch.cuda.is_available()
+    if config.launcher != "pytorch" or (on_gpu and not _restarts()):
+        return
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, rank, world = next(iter(rendezvous("env://")))
+    store = PrefixStore(f"start_{_restarts()}", store)
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
+    )
+
+
+def _restarts() -> int:
+    """How often torchrun has started this process again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def train(config: Config, resume: bool = False) -> Runner:
@@ -133,8 +162,7 @@ def train(config: Config, resume: bool = False) -> Runner:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
     config.resume = False  # decided below
     runner = Runner.from_cfg(config)
-    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    start = _starting_point(runner, resume or restarted)
+    start = _starting_point(runner, resume or _restarts() > 0)
     with run_card(runner, start), leaving_on_signals(runner):
         runner.train()
     return runner

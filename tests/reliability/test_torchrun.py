@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgseg.apis import train
+from sgseg.apis import build_config, train
 from sgseg.engine.checkpoint import load_checkpoint
 from tests.conftest import ROOT
 from tests.reliability.runs import assert_same_run, in_a_process, quick_config
@@ -30,13 +30,17 @@ def write_config(folder: Path, die_at: int) -> Path:
     return folder / "config.py"
 
 
-def torchrun(config: Path, restarts: int) -> subprocess.Popen[str]:
-    """Two processes, as tools/dist_train.sh starts them."""
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def torchrun(config: Path, restarts: int) -> subprocess.Popen[str]:
+    """Two processes, as tools/dist_train.sh starts them."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
-    command += [f"--max-restarts={restarts}", f"--master_port={port}", "tools/train.py"]
+    command += [f"--max-restarts={restarts}", f"--master_port={free_port()}", "tools/train.py"]
     command += [str(config), "--work-dir", str(config.parent / "run"), "--launcher", "pytorch"]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -44,21 +48,14 @@ def torchrun(config: Path, restarts: int) -> subprocess.Popen[str]:
     )
 
 
-def rank_main(folder: str, rank: int) -> None:
-    """One rank of a run that nothing disturbs."""
+def rank_main(folder: str, rank: int, port: int) -> None:
+    """One rank of a run that nothing disturbs, with the environment that torchrun would set."""
     torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
-    )
-    os.environ.update(LOCAL_RANK=str(rank), TORCHELASTIC_RESTART_COUNT="1")
-    config = quick_config(Path(folder) / "whole", **{"train_dataloader.batch_size": 1})
-    config.model_wrapper_cfg = dict(
-        type="MMDistributedDataParallel",
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=True,
-    )
-    train(config)
+    place = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=2, MASTER_PORT=port)
+    place |= dict(TORCHELASTIC_RESTART_COUNT=0, MASTER_ADDR="127.0.0.1")
+    os.environ.update({key: str(value) for key, value in place.items()})
+    whole = Path(folder) / "whole"
+    train(build_config(Path(folder) / "config.py", work_dir=whole, launcher="pytorch"))
 
 
 def test_restart_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
@@ -69,7 +66,9 @@ def test_restart_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert "planted on rank 1" in out
     card = json.loads((tmp_path / "run/run.json").read_text())
     assert card["resumed_from"] == "epoch_1_iter_6.pth" and card["processes"] == 2
-    pool = [in_a_process(rank_main, str(tmp_path), rank) for rank in range(2)]
+    write_config(tmp_path, -1)
+    port = free_port()
+    pool = [in_a_process(rank_main, str(tmp_path), rank, port) for rank in range(2)]
     for rank in pool:
         rank.join(120)
     assert [rank.exitcode for rank in pool] == [0, 0]

@@ -12,6 +12,7 @@ __all__ = [
     "DATASETS",
     "DATA_SAMPLERS",
     "HOOKS",
+    "LOOPS",
     "METRICS",
     "MODELS",
     "OPTIM_WRAPPERS",
@@ -31,6 +32,7 @@ DATA_SAMPLERS = _child("DATA_SAMPLERS", "sgseg.datasets")
 TRANSFORMS = _child("TRANSFORMS", "sgseg.datasets")
 METRICS = _child("METRICS", "sgseg.evaluation")
 HOOKS = _child("HOOKS", "sgseg.engine")
+LOOPS = _child("LOOPS", "sgseg.engine")
 OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "sgseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "sgseg.engine")
 
@@ -43,7 +45,6 @@ _INHERITED = [
         "FUNCTIONS",
         "INFERENCERS",
         "LOG_PROCESSORS",
-        "LOOPS",
         "MODEL_WRAPPERS",
         "OPTIMIZERS",
         "PARAM_SCHEDULERS",

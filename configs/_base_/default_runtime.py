@@ -5,18 +5,23 @@ from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from sgseg.engine import (
+    CollapseGuardHook,
     EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
     FiniteLossHook,
+    LabelFreeHook,
+    LateScalarsHook,
     PeakMemoryHook,
     PictureHook,
     PlainCheckpointHook,
+    TrainingClockHook,
 )
 
 default_scope = "sgseg"
 
 default_hooks = dict(
+    runtime_info=dict(type=LateScalarsHook),
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, interval=20),
     param_scheduler=dict(type=ParamSchedulerHook),
@@ -32,6 +37,9 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type=DistSamplerSeedHook),
     finite=dict(type=FiniteLossHook),
+    guard=dict(type=CollapseGuardHook),
+    label_free=dict(type=LabelFreeHook, images=16),
+    clock=dict(type=TrainingClockHook),
 )
 custom_hooks = [
     dict(type=PlainCheckpointHook),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,9 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from sklearn.cluster import MiniBatchKMeans
 
-from ..ops.matching import IGNORE, confusion, hungarian, scores
+from ..engine.clustering import fit_centres, sample_features
+from ..ops.matching import IGNORE
 from ..registry import METRICS, MODELS
 
 
@@ -29,8 +30,7 @@ class Baselines(NamedTuple):
 def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
     """Score the three baselines on the test set of a config.
 
-    K-Means after IIC's: MiniBatchKMeans (k-means++, 3 starts) on the colours of at most
-    ``sample`` scored pixels, then one cluster for every pixel and one Hungarian matching.
+    K-Means is that of ``configs/kmeans``, fitted on the scored pixels of the test set itself.
 
     Args:
         config: from :func:`sgseg.apis.build_config`, with a labelled test set.
@@ -39,44 +39,61 @@ def measure_baselines(config: Config, sample: int = 1_000_000) -> Baselines:
     Raises:
         ValueError: if the config has no test set with labels.
     """
+    untrained = untrained_record(config)
+    return Baselines(
+        kmeans=kmeans_record(config, sample)["accuracy"],
+        majority=majority_of(untrained),
+        untrained=untrained["accuracy"],
+    )
+
+
+def kmeans_record(config: Config, sample: int = 1_000_000) -> dict[str, Any]:
+    """The record of K-Means on colours, as ``eval.json`` has one; see :func:`measure_baselines`."""
+    loader, metric, seed = _test_set(config)
+    bands, clusters = config.model.data_preprocessor.bands, int(metric.num_clusters)
+    model = MODELS.build(
+        dict(
+            type="PixelKMeans",
+            data_preprocessor=dict(type="ImagePreprocessor", bands=bands, standardise="none"),
+            decode_head=dict(type="CentroidHead", in_channels=bands, num_classes=clusters),
+            seed=seed,
+        )
+    ).to(get_device())
+    scored = (dict(inputs=batch["inputs"], mask=batch["gt"] != IGNORE) for batch in loader)
+    samples = sample_features(model, scored, -(-sample // len(loader.dataset)), seed)
+    model.decode_head.set_centres(fit_centres(samples, clusters, seed))
+    return _score(model, loader, metric)
+
+
+def untrained_record(config: Config) -> dict[str, Any]:
+    """The record of the model with its first weights."""
+    loader, metric, seed = _test_set(config)
+    torch.manual_seed(seed)
+    return _score(MODELS.build(config.model).to(get_device()), loader, metric)
+
+
+def majority_of(record: Mapping[str, Any]) -> float:
+    """Share of the most frequent class in a record, in percent."""
+    pixels = np.asarray(record["confusion"]).sum(0)
+    return 100 * float(pixels.max() / max(pixels.sum(), 1))
+
+
+def _test_set(config: Config) -> tuple[Any, Any, int]:
+    """Loader and metric of the test set, and the seed."""
     if not config.get("test_evaluator"):
         raise ValueError("baselines need a test set with labels")
     seed = int((config.get("randomness") or {}).get("seed") or 0)
     loader = Runner.build_dataloader(config.test_dataloader, seed=seed)
-    clusters = int(config.model.decode_head.num_classes)
-    pixels, labels = _pixels(loader)
-    classes = len(loader.dataset.metainfo["classes"])
-    scored = labels != IGNORE
-    rng = np.random.default_rng(seed)
-    candidates = np.flatnonzero(scored)
-    chosen = rng.choice(candidates, min(sample, len(candidates)), replace=False)
-    kmeans = MiniBatchKMeans(clusters, n_init=3, random_state=seed, batch_size=1024 * clusters)
-    predicted = kmeans.fit(pixels[chosen]).predict(pixels[scored])
-    counts = confusion(predicted.astype(np.int64), labels[scored], clusters, classes)
-    return Baselines(
-        kmeans=100 * scores(counts, hungarian(counts)).accuracy,
-        majority=100 * float(counts.sum(0).max() / counts.sum()),
-        untrained=_untrained(config, loader, seed),
-    )
-
-
-def _pixels(loader: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Colours (P, C) float32 and labels (P,) of all pixels behind the transforms."""
-    colours, labels = [], []
-    for batch in loader:
-        inputs = batch["inputs"].movedim(1, 3)  # (B, H, W, C)
-        colours.append(inputs.reshape(-1, inputs.shape[3]).float().numpy())
-        labels.append(batch["gt"].flatten().numpy())
-    return np.concatenate(colours), np.concatenate(labels)
+    metric = METRICS.build(config.test_evaluator)
+    metric.dataset_meta = loader.dataset.metainfo
+    return loader, metric, seed
 
 
 @torch.inference_mode()
-def _untrained(config: Config, loader: Any, seed: int) -> float:
-    torch.manual_seed(seed)
-    model = MODELS.build(config.model).to(get_device()).eval()
-    metric = METRICS.build(config.test_evaluator)
-    metric.dataset_meta = loader.dataset.metainfo
+def _score(model: Any, loader: Any, metric: Any) -> dict[str, Any]:
+    model.eval()
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         metric.process(batch, model(**data, mode="predict"))
-    return metric.evaluate(len(loader.dataset))["accuracy"]
+    metric.evaluate(len(loader.dataset))
+    return metric.record

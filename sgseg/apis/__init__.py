@@ -1,6 +1,7 @@
 """What the command line does, as functions."""
 
-from .inference import Segmenter, segment_folder
+from .folder import segment_folder
+from .inference import Segmenter
 from .train import build_config, evaluate, train
 
 __all__ = ["Segmenter", "build_config", "evaluate", "segment_folder", "train"]

@@ -1,9 +1,8 @@
-"""Label maps for images that nobody labelled, from a trained checkpoint."""
+"""Label maps for images that nobody labelled, from a trained checkpoint or an exported model."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.device import get_device
+from torch import Tensor
 
-from ..datasets.files import find_images, read_image
+from ..datasets.windows import ArrayRows, Rows
 from ..engine.checkpoint import load_checkpoint
-from ..engine.visual import write_png
 from ..registry import MODELS
 from ..structures import SegState
 from ..visualization import (
@@ -27,6 +26,14 @@ from ..visualization import (
     picture_strip,
     to_display,
 )
+from .network import Network, Precision, TorchNetwork
+from .tiling import blend, enlarged, to_unit
+
+Array = npt.NDArray[Any]
+Labels = npt.NDArray[np.uint8]
+WHOLE = 2**20
+"""Pixels at the working size above which an image is segmented in tiles, if nothing is said."""
+TILE = 512
 
 
 class Segmenter:
@@ -37,11 +44,17 @@ class Segmenter:
         checkpoint: its checkpoint; read without running code in it.
         device: default a GPU if there is one.
         side: shorter side in pixels at which images are segmented; label maps come back at the
-            image's own size. Default: the ``predict_side`` of the config, else no resizing.
+            image's own size. 0: no resizing. Default: the ``predict_side`` of the config, else 0.
+        tile: images larger than ``tile`` are segmented in windows of this size (even, pixels at
+            the working size) that blend; 0: never. Default: windows of 512 for images of more
+            than 2**20 pixels.
+        overlap: of neighbouring windows, even; default an eighth of the tile.
+        compile, precision: see :class:`TorchNetwork`.
 
     Attributes:
         classes: name of each value in the label maps; ``cluster_i`` where no evaluation has
             named the clusters.
+        mapping: value of each cluster in the label maps.
     """
 
     def __init__(
@@ -50,53 +63,149 @@ class Segmenter:
         checkpoint: str | Path,
         device: str | None = None,
         side: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+        compile: bool = False,
+        precision: Precision = "float32",
     ) -> None:
-        self.device = torch.device(device or get_device())
-        self.side = side or config.get("predict_side")
         saved = load_checkpoint(checkpoint)
-        self.model = MODELS.build(config.model)
+        model = MODELS.build(config.model)
         try:
-            self.model.load_state_dict(saved["state_dict"])
+            model.load_state_dict(saved["state_dict"])
         except RuntimeError as error:
             raise ValueError(
                 f"{checkpoint} does not fit the model of this config (was it trained with other "
                 f"--num-classes or another config?): {error}"
             ) from error
-        self.model.to(self.device).eval()
-        self.bands = self.model.data_preprocessor.bands
-        clusters = config.model.decode_head.num_classes
+        network = TorchNetwork(model, torch.device(device or get_device()), compile, precision)
         evaluation = saved.get("meta", {}).get("evaluation") or {}
-        self.mapping, self.classes = _class_table(evaluation, clusters)
+        mapping, classes = _class_table(evaluation, network.num_classes)
+        side = config.get("predict_side") if side is None else side
+        self._set_up(network, mapping, classes, side or 0, tile, overlap)
 
-    @torch.inference_mode()
-    def __call__(self, image: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], SegState]:
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | Path,
+        side: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
+    ) -> Segmenter:
+        """A model exported by :func:`export_onnx`, run by ONNX Runtime; arguments as above.
+
+        Raises:
+            FileNotFoundError, ValueError: for a missing file, or one that sgseg did not export.
+            RuntimeError: without ONNX Runtime.
+        """
+        from .runtime import ONNXNetwork
+
+        network = ONNXNetwork(path)
+        about = network.about
+        segmenter = cls.__new__(cls)
+        mapping = np.asarray(about["mapping"], np.uint8)
+        side = about["side"] if side is None else side
+        segmenter._set_up(network, mapping, about["classes"], side, tile, overlap)
+        return segmenter
+
+    def _set_up(
+        self,
+        network: Network,
+        mapping: Labels,
+        classes: list[str],
+        side: int,
+        tile: int | None,
+        overlap: int | None,
+    ) -> None:
+        self.network = network
+        self.bands = network.bands
+        self.mapping, self.classes = mapping, classes
+        self.side = side
+        self.tile = tile
+        size = TILE if tile is None else tile
+        self.overlap = size // 16 * 2 if overlap is None else overlap
+
+    def __call__(self, image: Array) -> tuple[Labels, SegState | None]:
         """Segment one image.
 
         Args:
             image: (H, W, C) uint8, or float in [0, 1].
 
         Returns:
-            Class of each pixel, (H, W) uint8, and the model's state at its working size.
-        """
-        inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
-        inputs = inputs.float() / (1.0 if inputs.is_floating_point() else 255.0)  # (1, C, H, W)
-        height, width = image.shape[:2]
-        if self.side and self.side != min(height, width):
-            factor = self.side / min(height, width)
-            size = (round(height * factor), round(width * factor))
-            inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
-        data = self.model.data_preprocessor(dict(inputs=inputs), False)
-        state: SegState = self.model(data["inputs"], mode="tensor")
-        assert state.probability is not None  # what mode "tensor" promises
-        probability = F.interpolate(state.probability, (height, width), mode="bilinear")
-        clusters = probability.argmax(1)[0].cpu().numpy()  # (H, W)
-        return self.mapping[clusters], state
+            Class of each pixel, (H, W) uint8, and the model's state at its working size; None
+            for an image that was segmented in tiles or by ONNX Runtime.
 
-    def picture(self, image: npt.NDArray[Any], labels: npt.NDArray[Any], state: SegState) -> Any:
+        Raises:
+            ValueError: for an array of another form.
+        """
+        self._check(image)
+        if self.tiled(image.shape[0], image.shape[1]):
+            return self.large(ArrayRows(image)), None
+        inputs = self.resized(to_unit(image)[None])  # (1, C, h, w)
+        state = self.network.state(inputs)
+        if state is None or state.probability is None:
+            return self._labels(self.network(inputs)[0], image.shape[:2]), None
+        return self._labels(state.probability[0], image.shape[:2]), state
+
+    def batch(self, images: Sequence[Array], batch_size: int = 8) -> list[Labels]:
+        """Segment images, those of one size together; nothing but labels is kept.
+
+        Args:
+            images: (H, W, C) each, of any sizes.
+            batch_size: images in memory at the working size at a time.
+
+        Returns:
+            (H, W) uint8 each, in the order of ``images``.
+        """
+        found: list[Labels | None] = [None] * len(images)
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for place, image in enumerate(images):
+            self._check(image)
+            if self.tiled(image.shape[0], image.shape[1]):
+                found[place] = self.large(ArrayRows(image))
+            else:
+                groups.setdefault(image.shape, []).append(place)
+        for places in groups.values():
+            for start in range(0, len(places), batch_size):
+                part = places[start : start + batch_size]
+                inputs = [self.resized(to_unit(images[place])[None]) for place in part]
+                probability = self.network(torch.cat(inputs))  # (B, K, h, w)
+                for place, one in zip(part, probability, strict=True):
+                    found[place] = self._labels(one, images[place].shape[:2])
+        return [labels for labels in found if labels is not None]
+
+    def tiled(self, height: int, width: int) -> bool:
+        """Whether an image of this size is segmented in tiles."""
+        height, width = self._working(height, width)
+        if self.tile is None:
+            return height * width > WHOLE
+        return 0 < self.tile < max(height, width)
+
+    def large(self, source: Rows) -> Labels:
+        """Segment an image in tiles, read from ``source`` as they are needed.
+
+        Superpixels, their graph and what a model normalises over an image are then a tile's own.
+
+        Returns:
+            (H, W) uint8.
+        """
+        height, width = source.shape[:2]
+        size = self._working(height, width)
+        if size != (height, width):
+            source = ArrayRows(self._shrunk(source))
+        bands: Iterable[Tensor] = blend(self.network, source, self.tile or TILE, self.overlap)
+        if size != (height, width):
+            bands = enlarged(iter(bands), size[0], (height, width))
+        labels, row = np.empty((height, width), np.uint8), 0
+        for band in bands:
+            labels[row : row + band.shape[1]] = self.mapping[band.argmax(0).numpy()]
+            row += band.shape[1]
+        return labels
+
+    def picture(self, image: Array, labels: Labels, state: SegState | None) -> Array:
         """Input, superpixel borders, node features and labels side by side, RGB."""
         shown = to_display(image)
         row, titles = [shown], ["input"]
-        if state.superpixels is not None and state.projected is not None:
+        if state is not None and state.superpixels is not None and state.projected is not None:
             assignment = state.superpixels.assignment
             owner = assignment.argmax(1)[0].cpu().numpy().astype(np.int32)
             small = to_display(state.image[0].permute(1, 2, 0).cpu().numpy())
@@ -106,43 +215,41 @@ class Segmenter:
         row.append(overlay(shown, labels, palette(len(self.classes)), 0.6))
         return picture_strip([row], [*titles, "prediction"], side=240)
 
+    def _check(self, image: Array) -> None:
+        if image.ndim != 3 or image.shape[2] != self.bands:
+            raise ValueError(
+                f"Segmenter: expected an image (H, W, {self.bands}), got {image.shape}: this model "
+                f"was trained on {self.bands} bands"
+            )
 
-def segment_folder(
-    segmenter: Segmenter, source: str | Path, out: str | Path
-) -> Iterator[tuple[Path, dict[str, float]]]:
-    """Segment an image or all images of a folder.
+    def _working(self, height: int, width: int) -> tuple[int, int]:
+        """Size at which an image is segmented."""
+        factor = self.side / min(height, width) if self.side else 1.0
+        return round(height * factor), round(width * factor)
 
-    Writes ``labels/NAME.png`` (class numbers at the image's size), ``pictures/NAME.png`` and
-    ``classes.json`` below ``out``.
+    def resized(self, inputs: Tensor) -> Tensor:
+        """Images (B, C, H, W) at the size at which they are segmented."""
+        size = self._working(inputs.shape[2], inputs.shape[3])
+        if size == inputs.shape[2:]:
+            return inputs
+        return F.interpolate(inputs, size, mode="bilinear", antialias=True)  # (1, C, h, w)
 
-    Yields:
-        Each image's path and the share of every class that occurs in it.
+    def _shrunk(self, source: Rows) -> Array:
+        """A whole image at its working size, one band after the other: (h, w, C) float32."""
+        image = source.rows(0, source.shape[0])
+        bands = [
+            self.resized(to_unit(image[:, :, c : c + 1])[None])[0, 0] for c in range(self.bands)
+        ]
+        return torch.stack(bands, 2).numpy()  # (h, w, C)
 
-    Raises:
-        FileNotFoundError: for a missing source; BadFileError for an unreadable image.
-    """
-    source, out = Path(source), Path(out)
-    paths = [source] if source.is_file() else find_images(source)
-    root = source.parent if source.is_file() else source
-    for folder in ("labels", "pictures"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    table = {str(number): name for number, name in enumerate(segmenter.classes)}
-    (out / "classes.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
-    for path in paths:
-        image = read_image(path, segmenter.bands)
-        labels, state = segmenter(image)
-        # The whole relative path in the name: a/x.jpg and b/x.png do not overwrite each other.
-        name = "__".join(path.relative_to(root).parts).replace(".", "_")
-        write_png(out / "labels" / f"{name}.png", np.repeat(labels[:, :, None], 3, 2)[:, :, :1])
-        write_png(out / "pictures" / f"{name}.png", segmenter.picture(image, labels, state))
-        values, counts = np.unique(labels, return_counts=True)
-        shares = counts / labels.size
-        yield path, {segmenter.classes[v]: float(s) for v, s in zip(values, shares, strict=True)}
+    def _labels(self, probability: Tensor, size: Sequence[int]) -> Labels:
+        """Classes at the image's own size of (K, h, w)."""
+        if probability.shape[1:] != tuple(size):
+            probability = F.interpolate(probability[None], tuple(size), mode="bilinear")[0]
+        return self.mapping[probability.argmax(0).cpu().numpy()]  # (H, W)
 
 
-def _class_table(
-    evaluation: dict[str, Any], clusters: int
-) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def _class_table(evaluation: dict[str, Any], clusters: int) -> tuple[Labels, list[str]]:
     """Cluster -> value in the label map, and the name of each value."""
     mapping = evaluation.get("mapping")
     if not mapping or len(mapping) != clusters:

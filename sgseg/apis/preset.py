@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..models.backbones import FixedSuperpixels
+
 SIZES = {
     "superpixel_channels": "width of SPNN's first layer",
     "superpixel_stride": "stride of SPNN's first layer",
@@ -15,7 +17,8 @@ SIZES = {
     "node_channels": "width of the graph network",
     "knn": "neighbours of a node",
     "head_channels": "width of the head's stem",
-    "head_multipliers": "width of each residual block in units of head_channels",
+    "head_multipliers": "width of each residual block in units of head_channels; None: the model's",
+    "trunk_channels": "width of the first layer of Net10a, the trunk of the other methods",
 }
 
 
@@ -53,21 +56,35 @@ def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
     """Set the sizes of ``config.model``; a part that the model does not have is passed over.
 
     Args:
-        config: with an SGSeg model; changed in place.
+        config: changed in place.
         preset: all of :data:`SIZES`.
     """
     model = config.model
+    if type_name(model) != "SGSeg":
+        if model.get("backbone"):  # the heads' widths follow it
+            model.backbone.base_channels = preset["trunk_channels"]
+        return
     head, bands = model.decode_head, model.data_preprocessor.bands
     width = 0  # of the projected node features
     if model.get("backbone"):
-        model.backbone.base_channels = preset["superpixel_channels"]
-        model.backbone.stride = preset["superpixel_stride"]
+        features = FixedSuperpixels.FEATURES_PER_BAND * bands
+        if "base_channels" in model.backbone:  # it learns
+            model.backbone.base_channels = preset["superpixel_channels"]
+            model.backbone.stride = preset["superpixel_stride"]
+            features = 8 * preset["superpixel_channels"]
         model.backbone.num_superpixels = preset["num_superpixels"]
-        width = 2 + bands + 8 * preset["superpixel_channels"]  # x, y, bands, features
+        width = 2 + bands + features  # x, y, bands, features
     if model.get("neck"):
         model.neck.in_channels = width
         model.neck.channels = width = preset["node_channels"]
         model.neck.knn = preset["knn"]
     head.in_channels = bands + width
     head.base_channels = preset["head_channels"]
-    head.multipliers = tuple(preset["head_multipliers"])
+    if preset["head_multipliers"] is not None:
+        head.multipliers = tuple(preset["head_multipliers"])
+
+
+def type_name(config: Mapping[str, Any]) -> str:
+    """Class name of a config's ``type``, which may be a class, a name or a dotted path."""
+    kind = config["type"]
+    return kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__

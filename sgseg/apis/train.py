@@ -20,7 +20,7 @@ from ..engine.checkpoint import load_checkpoint
 from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
-from .preset import apply_preset, read_preset
+from .preset import apply_preset, read_preset, type_name
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -245,7 +245,9 @@ def _set_data(config: Config, root: Path) -> None:
     for name in LOADERS:
         if config.get(name):
             config[name].dataset.root = str(root)
-    labelled = config.val_dataloader and _name(config.val_dataloader.dataset) == "LabelledFolder"
+    labelled = (
+        config.val_dataloader and type_name(config.val_dataloader.dataset) == "LabelledFolder"
+    )
     if labelled and not (root / "labels").is_dir():
         for name in (*LOADERS[1:], *EVALUATORS, "val_cfg", "test_cfg"):
             config[name] = None
@@ -257,14 +259,9 @@ def _set_label_map(config: Config, label_map: str) -> None:
     places = [
         config[name].dataset
         for name in LOADERS
-        if config.get(name) and _name(config[name].dataset) == "LabelledFolder"
+        if config.get(name) and type_name(config[name].dataset) == "LabelledFolder"
     ]
     if not places:
         raise ValueError("--label-map: this config reads no LabelledFolder")
     for dataset in places:
         dataset.label_map = label_map
-
-
-def _name(dataset: Mapping[str, Any]) -> str:
-    kind = dataset["type"]
-    return kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__

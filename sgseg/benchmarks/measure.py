@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import statistics
 import sys
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -129,9 +130,23 @@ def as_fake(model: nn.Module) -> FakeTensorMode:
     return mode
 
 
+def _convolution_backward(
+    grad: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    *options: Any,
+    out_shape: Any = None,
+) -> int:
+    """As much as the forward pass for each wanted gradient; torch's own forgets the groups."""
+    *_, transposed, _, _, wanted = options
+    pixels = x if transposed else grad
+    return 2 * pixels[0] * math.prod(pixels[2:]) * math.prod(weight) * sum(wanted[:2])
+
+
 def flops(call: Call) -> int:
     """Floating-point operations inside convolutions and matrix products, two a multiply-add."""
-    with FlopCounterMode(display=False) as counter:
+    corrected = {torch.ops.aten.convolution_backward: _convolution_backward}
+    with FlopCounterMode(display=False, custom_mapping=corrected) as counter:
         call()
     return counter.get_total_flops()
 

@@ -9,7 +9,15 @@ from .potsdam import Potsdam, Potsdam3
 from .randomness import Draw
 from .sampler import DrawSampler
 from .texture_mosaic import TextureMosaic
-from .transforms import CropTo, PackInputs, Rescale, ResizeShortest, ResizeWhole, Sobel
+from .transforms import (
+    CropTo,
+    PackInputs,
+    Rescale,
+    ResizeShortest,
+    ResizeWhole,
+    SLICRegions,
+    Sobel,
+)
 
 __all__ = [
     "BadFileError",
@@ -28,6 +36,7 @@ __all__ = [
     "Rescale",
     "ResizeShortest",
     "ResizeWhole",
+    "SLICRegions",
     "SegDataset",
     "Sobel",
     "TextureMosaic",

@@ -137,6 +137,6 @@ class SegDataset(Dataset[dict[str, Any]]):
 def describe(config: TransformConfig) -> str:
     """A transform as text, for example ``CropTo(size=128)``."""
     kind = config["type"]
-    name = kind if isinstance(kind, str) else kind.__name__
+    name = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
     arguments = ", ".join(f"{key}={value!r}" for key, value in config.items() if key != "type")
     return f"{name}({arguments})"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".npy")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
-_TIFF = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START, _PNG_END = b"\x89PNG", b"IEND"
 _WITH_ALPHA = (".png", ".webp")
@@ -138,7 +138,7 @@ def read_image(path: str | Path, bands: int) -> Array:
             f"has {found} bands, expected {bands}: set bands={found} if all are meant",
             "bands",
         )
-    return _scaled(path, image)
+    return unit_range(path, image)
 
 
 def read_label(path: str | Path) -> Array:
@@ -186,7 +186,7 @@ def _decode(path: Path) -> Array:
         raise BadFileError(path, "truncated: a JPEG without its end marker", "truncated")
     if data.startswith(_PNG_START) and _PNG_END not in data:
         raise BadFileError(path, "truncated: a PNG without its end chunk", "truncated")
-    return _decode_tiff(path, data) if suffix in _TIFF else _decode_opencv(path, data)
+    return _decode_tiff(path, data) if suffix in TIFF_SUFFIXES else _decode_opencv(path, data)
 
 
 def _decode_opencv(path: Path, data: bytes) -> Array:
@@ -222,28 +222,59 @@ def _jpeg_ends(data: bytes) -> bool:
 def _decode_tiff(path: Path, data: bytes) -> Array:
     import tifffile
 
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page, images = file.pages.first, len(file.series[0].pages)
-            end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
-            if end > len(data):
-                raise BadFileError(path, f"truncated, {len(data)} of {end} bytes", "truncated")
-            if page.nbytes > _MOST_SQUEEZED * len(data):
-                raise ValueError(f"{page.shape} pixels in {len(data)} bytes, the header is broken")
-            if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
-                raise ValueError(f"holds {images} images ({page.axes}), expected one of all bands")
-            stored = page.photometric in (_GREY, _RGB)  # neither indices nor inverted
-            if stored and page.compression in tifffile.TIFF.DECOMPRESSORS:
-                image = page.asarray()
-                return np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
-    except BadFileError:
-        raise
-    except (*_TIFF_ERRORS, struct.error, zlib.error) as error:
-        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+    with tiff_faults(path), tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = _only_page(path, file, len(data))
+        if _stored(page):
+            image = page.asarray()
+            return np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
     if _opencv_keeps(page):
         return _decode_opencv(path, data)
     kind = f"{page.compression!s}, {page.photometric!s}, {page.samplesperpixel} bands"
     raise BadFileError(path, f"TIFF of {kind}: `pip install imagecodecs` or convert the file")
+
+
+def tiff_page(path: Path) -> tifffile.TiffPage | None:
+    """The page of a TIFF, its pixels not yet read; None if tifffile cannot give them as stored.
+
+    Raises:
+        BadFileError: truncated, broken, or not one image.
+    """
+    import tifffile
+
+    with tiff_faults(path), tifffile.TiffFile(path) as file:
+        page = _only_page(path, file, path.stat().st_size)
+        return page if _stored(page) else None
+
+
+@contextmanager
+def tiff_faults(path: Path) -> Iterator[None]:
+    """Turn what tifffile raises on broken files into a BadFileError."""
+    try:
+        yield
+    except BadFileError:
+        raise
+    except (*_TIFF_ERRORS, struct.error, zlib.error) as error:
+        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+
+
+def _only_page(path: Path, file: tifffile.TiffFile, size: int) -> Any:
+    page, images = file.pages.first, len(file.series[0].pages)
+    end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+    if end > size:
+        raise BadFileError(path, f"truncated, {size} of {end} bytes", "truncated")
+    if page.nbytes > _MOST_SQUEEZED * size:
+        raise ValueError(f"{page.shape} pixels in {size} bytes, the header is broken")
+    if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
+        raise ValueError(f"holds {images} images ({page.axes}), expected one of all bands")
+    return page
+
+
+def _stored(page: Any) -> bool:
+    """Whether tifffile can decode the samples and they are neither indices nor inverted."""
+    import tifffile
+
+    known = page.compression in tifffile.TIFF.DECOMPRESSORS
+    return known and page.photometric in (_GREY, _RGB)
 
 
 def _opencv_keeps(page: tifffile.TiffPage) -> bool:
@@ -269,7 +300,8 @@ def _load_npy(path: Path) -> Array:
         raise BadFileError(path, f"cannot be read as NPY: {error}") from error
 
 
-def _scaled(path: Path, image: Array) -> Array:
+def unit_range(path: Path, image: Array) -> Array:
+    """uint8 as it is, 16 bit and float as float32 in [0, 1]; BadFileError for other values."""
     if image.dtype == np.uint8:
         return np.ascontiguousarray(image)
     if image.dtype == np.uint16:

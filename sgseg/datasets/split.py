@@ -126,7 +126,7 @@ class SplitDataset(SegDataset):
         self.source = source
         super().__init__(self.CLASSES, transforms, seed, max_bad_images, source.applied)
         last = self.transforms[-1] if self.transforms else None
-        self._drops_labels = isinstance(last, PackInputs) and not last.with_labels
+        self._drops_labels = isinstance(last, PackInputs) and not last.needs_labels
 
     def __len__(self) -> int:
         return len(self.source)

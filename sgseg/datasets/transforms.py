@@ -202,15 +202,77 @@ class PackInputs(BaseTransform):
     Args:
         with_labels: also pack ``gt``. Training pipelines leave it off, so that labels cannot
             reach the loss.
+        loss_mask: ``labelled`` also packs ``mask``, true where a pixel has a label, but not
+            which: IIC and its baselines leave things and unlabelled pixels of COCO-Stuff out of
+            their losses. That is a use of labels. ``all`` packs none.
+
+    Raises:
+        ValueError: for another ``loss_mask``, and ``labelled`` on an image without labels.
     """
 
-    def __init__(self, with_labels: bool = False) -> None:
+    def __init__(self, with_labels: bool = False, loss_mask: str = "all") -> None:
+        if loss_mask not in ("all", "labelled"):
+            raise ValueError(f"PackInputs: loss_mask = {loss_mask!r}; choose 'all' or 'labelled'")
         self.with_labels = with_labels
+        self.loss_mask = loss_mask
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether label maps have to be read at all."""
+        return self.with_labels or self.loss_mask == "labelled"
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """``inputs`` (C, H, W), ``index``, and ``gt`` (H, W) int64 where asked for and known."""
+        """``inputs`` (C, H, W), ``index``, and what else was asked for.
+
+        ``gt`` (H, W) int64 where known, ``mask`` (H, W) bool, ``regions`` (H, W) int64 behind
+        :class:`SLICRegions`.
+        """
         image = np.atleast_3d(results["img"]).transpose(2, 0, 1)  # (C, H, W)
         packed = dict(inputs=torch.from_numpy(np.ascontiguousarray(image)), index=results["index"])
         if self.with_labels and "gt_seg_map" in results:
             packed["gt"] = torch.from_numpy(results["gt_seg_map"].astype(np.int64))
+        if self.loss_mask == "labelled":
+            if "gt_seg_map" not in results:
+                raise ValueError(
+                    f"PackInputs: {results.get('name', 'this image')} has no labels to mask the "
+                    "loss with: set loss_mask='all'"
+                )
+            packed["mask"] = torch.from_numpy(results["gt_seg_map"] != IGNORE)
+        if "regions" in results:
+            packed["regions"] = torch.from_numpy(results["regions"])
         return packed
+
+
+@TRANSFORMS.register_module()
+class SLICRegions(BaseTransform):
+    """SLIC superpixels of the image as it stands, for methods that learn on regions.
+
+    Stands behind every crop and flip. Three bands are compared in CIELAB, others as they are.
+
+    Args:
+        regions: how many are asked for; SLIC gives about so many.
+        compactness: weight of place against colour.
+
+    Raises:
+        ValueError: for fewer than one region.
+    """
+
+    def __init__(self, regions: int = 200, compactness: float = 10.0) -> None:
+        if regions < 1:
+            raise ValueError(f"SLICRegions: regions = {regions} must be >= 1")
+        self.regions = regions
+        self.compactness = compactness
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add ``regions``, (H, W) int64 from 0."""
+        from skimage.segmentation import slic
+
+        image = np.atleast_3d(results["img"])
+        results["regions"] = slic(
+            image,
+            n_segments=self.regions,
+            compactness=self.compactness,
+            start_label=0,
+            convert2lab=image.shape[2] == 3,
+        ).astype(np.int64)
+        return results

@@ -1,4 +1,4 @@
-"""Which part of the model trains in which epoch (Table 2)."""
+"""Which part of the model trains in which epoch (Table 2; the two heads of IIC)."""
 
 from __future__ import annotations
 
@@ -45,11 +45,42 @@ class TrainingStageHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Enter the stage of this epoch."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        stage = self.stage_at(runner.epoch)
-        if model.stage == stage and runner.iter > 0:
-            return
-        runner.logger.info(f"Epoch {runner.epoch + 1}: training stage '{stage}'")
-        model.stage = stage
-        if torch.cuda.is_available():
+        if _enter(runner, self.stage_at(runner.epoch)) and torch.cuda.is_available():
             torch.cuda.empty_cache()  # the next stage's activations have other sizes
+
+
+@HOOKS.register_module()
+class AlternatingStageHook(Hook):
+    """Let stages take turns, one epoch each, from the epoch alone: the two heads of IIC.
+
+    Args:
+        stages: in the order of the epochs; behind the last the first comes again.
+
+    Raises:
+        ValueError: for no stage at all.
+    """
+
+    priority = "ABOVE_NORMAL"
+
+    def __init__(self, stages: Sequence[str] = ("auxiliary_head", "decode_head")) -> None:
+        if not stages:
+            raise ValueError("AlternatingStageHook: stages is empty; give one or more")
+        self.stages = tuple(stages)
+
+    def stage_at(self, epoch: int) -> str:
+        """The stage of an epoch, counted from 0."""
+        return self.stages[epoch % len(self.stages)]
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Enter the stage of this epoch."""
+        _enter(runner, self.stage_at(runner.epoch))
+
+
+def _enter(runner: Runner, stage: str) -> bool:
+    """Set the model's stage; whether it is another than before."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if model.stage == stage and runner.iter > 0:
+        return False
+    runner.logger.info(f"Epoch {runner.epoch + 1}: training stage '{stage}'")
+    model.stage = stage
+    return True

@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 
 from ..ops.matching import IGNORE, IntArray, Scores, confusion, hungarian, majority, scores
 from ..registry import METRICS
+from .device_counts import DeviceCounts
 
 MATCHING_RULE = "one-to-one (Hungarian) over all scored pixels of the whole set"
 
@@ -27,6 +28,8 @@ class HungarianMetric(BaseMetric):
     Where the data set names subsets (its splits), each has a matrix of its own, and the record
     holds its score under its own matching as well: the ``val2017`` numbers of later papers come
     out of the same evaluation.
+
+    Predictions on a GPU are counted there and fetched once, at the end.
 
     Args:
         num_clusters: K of the model; may exceed the number of classes.
@@ -50,6 +53,7 @@ class HungarianMetric(BaseMetric):
         self.num_classes = num_classes
         self.record: dict[str, Any] = {}
         self._counts: IntArray | None = None
+        self._on_device: DeviceCounts | None = None
         self._seen = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -69,11 +73,21 @@ class HungarianMetric(BaseMetric):
                     "HungarianMetric: image without labels; evaluate on a labelled data set, and "
                     "set PackInputs(with_labels=True) in its pipeline"
                 )
-            counted = confusion(
-                _numpy(sample["pred"]), _numpy(sample["gt"]), self.num_clusters, classes
-            )
-            self._counts[self._part(sample)] += counted
+            self._count(sample, classes)
         self._seen += len(data_samples)
+
+    def _count(self, sample: Mapping[str, Any], classes: int) -> None:
+        predicted, truth, part = sample["pred"], sample["gt"], self._part(sample)
+        if isinstance(predicted, torch.Tensor) and not _on_host(predicted):
+            if self._on_device is None:
+                parts = len(self._subsets()) + 1
+                self._on_device = DeviceCounts(parts, self.num_clusters, classes, predicted.device)
+            self._on_device.add(part, predicted, truth)
+            return
+        assert self._counts is not None  # made by process
+        self._counts[part] += confusion(
+            _numpy(predicted), _numpy(truth), self.num_clusters, classes
+        )
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Sum over ranks, match, score, and start anew.
@@ -87,10 +101,12 @@ class HungarianMetric(BaseMetric):
         """
         # None: this rank had no image.
         counts = self._no_counts() if self._counts is None else self._counts
+        if self._on_device is not None:
+            counts = counts + self._on_device.take()
         total, seen = torch.from_numpy(counts.copy()), torch.tensor([self._seen])
         all_reduce(total)
         all_reduce(seen)
-        self._counts, self._seen = None, 0
+        self._counts, self._on_device, self._seen = None, None, 0
         if int(seen) != size:
             raise RuntimeError(
                 f"HungarianMetric: {int(seen)} images were evaluated, the data set has {size}. "
@@ -177,6 +193,10 @@ def _subset_record(counts: IntArray, images: int) -> dict[str, Any]:
         pixels=int(counts.sum()),
         matching="its own",
     )
+
+
+def _on_host(labels: torch.Tensor) -> bool:
+    return labels.device.type == "cpu"
 
 
 def _numpy(labels: Any) -> np.ndarray:

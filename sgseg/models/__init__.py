@@ -1,7 +1,7 @@
 """Models: a segmentor over backbone, neck, decode head and losses."""
 
-from .backbones import SPNN
-from .decode_heads import ACHead
+from .backbones import SPNN, FixedSuperpixels, Net10a
+from .decode_heads import ACHead, CentroidHead, ClusterHead, InfoSegHead, PatchPairHead
 from .layers import ConcatFusion, GatedFusion
 from .losses import (
     ClusteringLoss,
@@ -15,24 +15,50 @@ from .losses import (
 )
 from .necks import DGCNNBlock, DiffGCNBlock, GraphNeck, PointNetBlock, PyGBlock
 from .preprocessor import ImagePreprocessor
-from .segmentors import PhotometricViews, SGSeg, UnsupervisedSegmentor
+from .segmentors import (
+    IIC,
+    ContextPrediction,
+    CoOccurrence,
+    InfoSeg,
+    InMARS,
+    JitteredViews,
+    PhotometricViews,
+    PixelKMeans,
+    RelativePosition,
+    SGSeg,
+    UnsupervisedSegmentor,
+)
 
 __all__ = [
+    "IIC",
     "SPNN",
     "ACHead",
+    "CentroidHead",
+    "ClusterHead",
     "ClusteringLoss",
+    "CoOccurrence",
     "ConcatFusion",
+    "ContextPrediction",
     "DGCNNBlock",
     "DiffGCNBlock",
     "EdgeLoss",
+    "FixedSuperpixels",
     "GatedFusion",
     "GraphNeck",
     "ImagePreprocessor",
     "ImageReconstructionLoss",
+    "InMARS",
+    "InfoSeg",
+    "InfoSegHead",
+    "JitteredViews",
     "MutualInformationLoss",
+    "Net10a",
+    "PatchPairHead",
     "PhotometricViews",
+    "PixelKMeans",
     "PointNetBlock",
     "PyGBlock",
+    "RelativePosition",
     "SGSeg",
     "SegLoss",
     "SmoothnessLoss",

@@ -69,7 +69,9 @@ class ImagePreprocessor(BaseDataPreprocessor):
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """The batch with ``inputs`` ready for the network; other keys only change device."""
-        data = dict(self.cast_data(data))
+        # Places in the data set stay on the host: reading them off a GPU would wait for it.
+        kept = {name: data[name] for name in ("index",) if name in data}
+        data = dict(self.cast_data({n: v for n, v in data.items() if n not in kept})) | kept
         inputs = data["inputs"]
         if inputs.dim() != 4 or inputs.shape[1] != self.bands:
             raise ValueError(
@@ -79,11 +81,21 @@ class ImagePreprocessor(BaseDataPreprocessor):
         data["inputs"] = self.normalise(inputs)
         return data
 
-    def normalise(self, inputs: Tensor) -> Tensor:
-        """Scale and standardise (B, C, H, W)."""
+    def normalise(self, inputs: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Scale and standardise (B, C, H, W).
+
+        Args:
+            inputs: images.
+            statistics: mean and deviation of the whole image on the [0, 1] scale, (B, C, 1, 1)
+                each, where ``inputs`` is a window of it; only ``standardise="image"`` looks at
+                them. Default: those of ``inputs``.
+        """
         image = self.to_unit(inputs)
         if self.standardise == "image":
-            deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
+            if statistics is None:
+                deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
+            else:
+                mean, deviation = statistics
             # A flat band stays zero; one grey level is 4e-3.
             return (image - mean) / deviation.clamp_min(1e-4)
         if self.standardise in ("fixed", "set"):

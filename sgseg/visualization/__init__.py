@@ -9,7 +9,7 @@ from .pictures import (
     picture_strip,
     to_display,
 )
-from .plots import plot_confusion, plot_curves
+from .plots import plot_confusion, plot_curves, plot_table
 
 __all__ = [
     "captioned",
@@ -20,5 +20,6 @@ __all__ = [
     "picture_strip",
     "plot_confusion",
     "plot_curves",
+    "plot_table",
     "to_display",
 ]

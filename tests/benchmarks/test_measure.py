@@ -48,6 +48,16 @@ def test_a_fake_step_counts_as_a_real_one() -> None:
     assert real[1] == 2 * (2 * 8 * 8 * 10 * 27 * 2)
 
 
+@pytest.mark.parametrize("groups", [1, 8])
+def test_the_backward_pass_of_a_convolution_is_two_forward_passes(groups: int) -> None:
+    """For depthwise convolutions as well, whose groups torch's counter forgets."""
+    conv = nn.Conv2d(8, 8, 3, padding=1, groups=groups, bias=False)
+    x = torch.rand(2, 8, 6, 6, requires_grad=True)
+    forward = measure.flops(lambda: conv(x))
+    assert forward == 2 * 2 * 36 * 8 * (8 // groups) * 9
+    assert measure.flops(lambda: conv(x).sum().backward()) == 3 * forward
+
+
 def test_ways_take_turns() -> None:
     """A drifting machine drifts for all ways alike."""
     calls: list[str] = []

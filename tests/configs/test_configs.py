@@ -88,6 +88,11 @@ def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
             | {f"{part}_evaluator.num_clusters" for part in ("val", "test")}
             | {f"{part}_dataloader.dataset.type" for part in ("train", "val", "test")},
         ),
+        *(
+            (f"sgseg_diffgcn_{m}_{s}", f"sgseg_diffgcn_slic_{s}", {"model.backbone.method"})
+            for m in ("fh", "grid", "seeds")
+            for s in ("mosaic", "folder")
+        ),
     ],
 )
 def test_variant_differs_on_its_axis(name: str, parent: str, expected: set[str]) -> None:
@@ -174,15 +179,29 @@ def test_presets_reach_every_width(name: str, preset: str) -> None:
         sum(value for key, value in losses.items() if "loss" in key).backward()
 
 
+@pytest.mark.parametrize("data", ["mosaic", "folder"])
+@pytest.mark.parametrize("method", ["slic", "fh", "grid"])
+def test_fixed_superpixels_step_from_the_first_epoch(method: str, data: str) -> None:
+    """No superpixel stage, no loss without a gradient, no coordinates; presets reach it too."""
+    for preset in (None, "tiny"):
+        path = CONFIGS[0].with_name(f"sgseg_diffgcn_{method}_{data}.py")
+        config = build_config(path, preset=preset)
+        (stages,) = [hook.stages for hook in config.custom_hooks if "stages" in hook]
+        assert stages == [(0, "segmentation")] and config.param_scheduler[0].begin == 0
+        model = MODELS.build(config.model)
+        model.stage = stages[0][1]
+        losses = model.loss(torch.rand(2, 3, 32, 32))
+        assert [name for name in losses if "loss" in name] == ["loss_mutual_information"]
+        losses["loss_mutual_information"].backward()
+        assert model.backbone.num_superpixels == 32
+
+
 def test_the_paper_preset_changes_nothing() -> None:
     """The sizes of Tables 7-10 are those of the paper's config; only spelt-out defaults differ."""
     with_preset = build_config(CONFIGS[0].with_name(f"{MAIN}.py"), preset="paper")
     one, other = flat(load(MAIN).to_dict()), flat(with_preset.to_dict())
     assert {k for k in one.keys() & other.keys() if str(one[k]) != str(other[k])} == set()
-    assert other.keys() - one.keys() == {
-        ".model.backbone.stride",
-        ".model.decode_head.multipliers",
-    }
+    assert other.keys() - one.keys() == {".model.backbone.stride"}
 
 
 def test_presets_shrink() -> None:

@@ -78,6 +78,15 @@ def test_cache_gives_the_pixels_of_the_tree(
         assert all(torch.equal(torch.as_tensor(one[k]), torch.as_tensor(other[k])) for k in one)
 
 
+def test_a_loss_mask_from_files_and_cache(tree: Path, cache: Path) -> None:
+    """A training set that drops labels reads them where the mask asks for it."""
+    steps = [*SCORING[:-1], dict(type="PackInputs", loss_mask="labelled")]
+    for root in (tree, cache):
+        item = COCOStuff15(str(root), transforms=steps)[0]
+        truth = COCOStuff15(str(root), transforms=SCORING)[0]["gt"]
+        assert "gt" not in item and torch.equal(item["mask"], truth != 255)
+
+
 def test_cache_refuses_another_resize(cache: Path) -> None:
     """Scaled pixels are not scaled again, and not passed off as another protocol's."""
     for first in (dict(type="Rescale", factor=0.5), dict(type="ResizeWhole", size=128)):

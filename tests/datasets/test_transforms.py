@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.datasets import CropTo, PackInputs, Rescale, ResizeShortest, ResizeWhole, Sobel
+from sgseg.datasets import (
+    CropTo,
+    PackInputs,
+    Rescale,
+    ResizeShortest,
+    ResizeWhole,
+    SLICRegions,
+    Sobel,
+)
 from sgseg.registry import TRANSFORMS
 
 Results = dict[str, Any]
@@ -216,3 +224,45 @@ def test_sobel_wants_colours() -> None:
     """Four bands have no grey of IIC's; the error says what was given."""
     with pytest.raises(ValueError, match=r"expected R, G, B, found an image of \(9, 11, 4\)"):
         Sobel()(sample(9, 11, 4))
+
+
+def test_a_loss_mask_tells_where_labels_are_and_not_which() -> None:
+    """True where a pixel has a label; two images with other labels at the same places agree."""
+    results, other = sample(4, 6), sample(4, 6)
+    results["gt_seg_map"][1:3, 2] = 255
+    other["gt_seg_map"][:] = 3
+    other["gt_seg_map"][1:3, 2] = 255
+    packed = PackInputs(loss_mask="labelled")(results)
+    assert set(packed) == {"inputs", "index", "mask"}
+    assert packed["mask"].dtype == torch.bool
+    assert (~packed["mask"]).nonzero().tolist() == [[1, 2], [2, 2]]
+    assert torch.equal(packed["mask"], PackInputs(loss_mask="labelled")(other)["mask"])
+
+
+def test_a_loss_mask_needs_labels() -> None:
+    """An image without labels is named, with the way out; an unknown mask is refused."""
+    results = sample(4, 6) | dict(name="a/b")
+    del results["gt_seg_map"]
+    with pytest.raises(ValueError, match="a/b has no labels .* loss_mask='all'"):
+        PackInputs(loss_mask="labelled")(results)
+    with pytest.raises(ValueError, match="choose 'all' or 'labelled'"):
+        PackInputs(loss_mask="stuff")
+
+
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_slic_regions_follow_the_image(bands: int) -> None:
+    """About as many regions as asked for, numbered from zero, none across a sharp edge."""
+    image = np.zeros((32, 32, bands), np.uint8)
+    image[:, 16:] = 255
+    results = SLICRegions(regions=16, compactness=1.0)(sample(32, 32, bands) | dict(img=image))
+    regions = PackInputs()(results)["regions"]
+    assert regions.dtype == torch.int64 and regions.shape == (32, 32)
+    assert sorted(set(regions.flatten().tolist())) == list(range(int(regions.max()) + 1))
+    assert 8 <= int(regions.max()) + 1 <= 24
+    assert not set(regions[:, :16].flatten().tolist()) & set(regions[:, 16:].flatten().tolist())
+
+
+def test_impossible_region_counts_raise() -> None:
+    """No region is no superpixel."""
+    with pytest.raises(ValueError, match="regions = 0"):
+        SLICRegions(0)

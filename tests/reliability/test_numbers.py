@@ -18,11 +18,11 @@ from sgseg.registry import MODELS
 from tests.reliability.runs import NoiseHook, difference, noisy_config, quick_config
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
+@pytest.mark.parametrize(("value", "interval"), [(float("nan"), None), (float("inf"), 5)], ids=str)
 def test_broken_loss_stops_naming_step_and_term(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, interval: int | None
 ) -> None:
-    """Planted at step 7: the run stops there, and what is on disk is finite."""
+    """Planted at step 7: named even where only every fifth is looked at, and never saved."""
     calls = []
     honest = SmoothnessLoss.term
 
@@ -31,13 +31,14 @@ def test_broken_loss_stops_naming_step_and_term(
         return honest(self, state) * (value if len(calls) == 7 else 1.0)
 
     monkeypatch.setattr(SmoothnessLoss, "term", planted)
-    options = {"default_hooks.checkpoint.every_iters": 1}
+    options = {"default_hooks.checkpoint.every_iters": 3, "default_hooks.finite.interval": interval}
     with pytest.raises(FloatingPointError, match=r"Step 7 \(epoch 2\): .*loss_smoothness") as error:
         train(noisy_config(tmp_path, **options))
     assert "loss_clustering = " in str(error.value)
     saved = load_checkpoint(tmp_path / "epoch_1_iter_6.pth")
     assert all(weight.isfinite().all() for weight in saved["state_dict"].values())
-    assert not (tmp_path / "epoch_1_iter_7.pth").exists()
+    assert not (tmp_path / "epoch_2.pth").exists()
+    assert not (tmp_path / "epoch_2_iter_9.pth").exists()
 
 
 def test_broken_weights_are_not_saved(tmp_path: Path) -> None:

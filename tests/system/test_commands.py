@@ -124,3 +124,15 @@ def test_a_block_from_outside_trains(tmp_path: Path) -> None:
 
     saved = load_checkpoint(tmp_path / "run/epoch_2.pth")["state_dict"]
     assert "neck.blocks.0.linear.bias" in saved
+
+
+def test_table_commands(tmp_path: Path) -> None:
+    """A dry run says what is to do, a report of nothing is written, a plan names a batch."""
+    table = [sys.executable, "tools/reproduce_table.py"]
+    out = run(*table, "table5", "--dry-run", "--seeds", "1", "--work-dir", str(tmp_path))
+    assert "PointNet, practical, seed 0: missing" in out and "8 runs to do" in out
+    run(*table, "table1", "--report-only", "--seeds", "1", "--work-dir", str(tmp_path))
+    text = (tmp_path / "table1-mosaic-tiny.md").read_text()
+    assert "Nothing has been scored yet" in text and "not in this toolkit yet" in text
+    plan = [sys.executable, "tools/plan.py", "configs/sgseg/sgseg_diffgcn_coco15.py"]
+    assert "accumulative_counts=4" in run(*plan, "--no-time", "--gpu-memory", "24")

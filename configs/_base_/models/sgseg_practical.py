@@ -16,7 +16,12 @@ model.merge(
         data_preprocessor=dict(standardise="set"),
         # Regions, not appearance classes spread over the image; sure of their pixels.
         backbone=dict(
-            num_superpixels=32, base_channels=4, with_coords=True, logit_norm=True, temperature=0.2
+            num_superpixels=32,
+            base_channels=4,
+            with_coords=True,
+            logit_norm=True,
+            temperature=0.2,
+            checkpoint=False,  # small enough as it is
         ),
         # Regions know their place; rolled, the two readings do not share it.
         roll_coordinates=True,

@@ -7,5 +7,6 @@ preset = dict(
     node_channels=64,
     knn=20,
     head_channels=64,
-    head_multipliers=(2, 2, 4, 8),
+    head_multipliers=None,  # (2, 2, 4, 8) for SGSeg, (2, 4, 8, 16) for AC
+    trunk_channels=64,
 )

@@ -8,4 +8,5 @@ preset = dict(
     knn=8,
     head_channels=32,
     head_multipliers=(2, 2, 2, 2),
+    trunk_channels=16,
 )

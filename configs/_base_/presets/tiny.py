@@ -8,4 +8,5 @@ preset = dict(
     knn=6,
     head_channels=16,
     head_multipliers=(2, 2, 2, 2),
+    trunk_channels=8,
 )

@@ -1,5 +1,7 @@
-"""Superpixel backbones: an image in, a ``Superpixels`` record out."""
+"""Backbones: superpixels of an image, or the features of a plain trunk."""
 
+from .fixed_superpixels import FixedSuperpixels
+from .net10a import Net10a
 from .spnn import SPNN
 
-__all__ = ["SPNN"]
+__all__ = ["SPNN", "FixedSuperpixels", "Net10a"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from ...ops.precision import softmax
 from ...ops.superpixel import coordinates
 from ...registry import MODELS
 from ...structures import Superpixels
-from ..layers import DilatedDepthwise, xavier_
+from ..layers import DilatedDepthwise, recomputed, xavier_
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -21,11 +23,39 @@ def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> 
     )
 
 
+class Trunk(nn.Sequential):
+    """The layers of Table 7 in front of the classifier, (B, C, H, W) -> (B, 8c, H, W).
+
+    Args:
+        checkpoint: keep the outputs of the convolutions, DWA's excepted, and recompute the rest.
+        blocks: Conv-BN-ReLU blocks, and DWA.
+    """
+
+    def __init__(self, checkpoint: bool, *blocks: nn.Module) -> None:
+        super().__init__(*blocks)
+        self.checkpoint = checkpoint
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of ``x``."""
+        if not self.checkpoint:
+            return super().forward(x)
+        part: list[nn.Module] = []
+        for layer in chain.from_iterable(
+            block if isinstance(block, nn.Sequential) else [block] for block in self
+        ):
+            part.append(layer)
+            if isinstance(layer, nn.Conv2d):
+                cut = nn.Sequential(*part)
+                x = recomputed(cut, x, owner=cut)
+                part = []
+        return nn.Sequential(*part)(x)
+
+
 def _coordinates_of(image: Tensor, shift: Tensor | None) -> Tensor:
     """(B, 2, H, W): the coordinates of each image's pixels, rolled by ``shift``."""
     xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)  # (2, H, W)
     if shift is None:
-        return xy.expand(len(image), -1, -1, -1)
+        return xy.expand(image.shape[0], -1, -1, -1)
     return torch.stack([xy.roll((down, right), (1, 2)) for down, right in shift.tolist()])
 
 
@@ -49,6 +79,9 @@ class SPNN(nn.Module):
         stride: of the first convolution. At 2 everything after it runs on a quarter of the
             pixels; logits, features and reconstruction are interpolated back to the image's
             size. Not in the paper.
+        checkpoint: keep the convolutions' outputs alone and make what lies between them (BN, ReLU,
+            the 24 * base_channels wide DWA) again in the backward pass. No convolution but the
+            depthwise ones runs twice.
 
     Raises:
         ValueError: for an image with another number of bands, or a parameter out of range.
@@ -63,6 +96,7 @@ class SPNN(nn.Module):
         logit_norm: bool = False,
         temperature: float = 1.0,
         stride: int = 1,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
         if num_superpixels < 2 or min(base_channels, in_channels, stride) < 1 or temperature <= 0:
@@ -78,7 +112,8 @@ class SPNN(nn.Module):
         self.temperature = temperature
         self.stride = stride
         c = base_channels
-        self.trunk = nn.Sequential(
+        self.trunk = Trunk(
+            checkpoint,
             _conv(in_channels + 2 * with_coords, c, 5, stride),
             _conv(c, 2 * c, 3),
             _conv(2 * c, 4 * c, 3),
@@ -112,7 +147,8 @@ class SPNN(nn.Module):
             feature, output = (
                 F.interpolate(y, image.shape[2:], mode="bilinear") for y in (feature, output)
             )
-        logits, reconstruction = output.split([self.num_superpixels, self.in_channels], 1)
+        # Prepared for inference, the classifier leaves the reconstruction out: then it is empty.
+        logits, reconstruction = output.tensor_split([self.num_superpixels], 1)
         if self.logit_norm:
             # torch's instance_norm in every case but one: it refuses an image of one pixel.
             variance, mean = torch.var_mean(logits, (2, 3), keepdim=True, correction=0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...ops.precision import softmax
 from ...registry import MODELS
 from ...structures import View
-from ..layers import RasterConv2d, xavier_
+from ..layers import RasterAttention, RasterConv2d, recomputed, xavier_
 
 
 def _pointwise(channels: int) -> nn.Sequential:
@@ -30,9 +30,15 @@ class RasterBlock(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, shift: bool, include_centre: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        shift: bool,
+        include_centre: bool,
+        checkpoint: bool = False,
     ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.widening = out_channels - in_channels
         self.raster = RasterConv2d(in_channels, out_channels, shift, include_centre)
         self.norm = nn.BatchNorm2d(out_channels)
@@ -44,11 +50,24 @@ class RasterBlock(nn.Module):
 
     def forward(self, x: Tensor, order: int) -> Tensor:
         """One block in raster ``order``."""
+        if self.checkpoint:
+            return recomputed(self._read, x, order, owner=self)
+        return self._read(x, order)
+
+    def _read(self, x: Tensor, order: int) -> Tensor:
         y = self.mix(F.relu(self.norm(self.raster(x, order))))  # (B, C_out, H, W)
         y = y + F.pad(x, (0, 0, 0, 0, 0, self.widening))
         for refine in self.refine:
             y = y + refine(y)
         return y
+
+
+class _NoImage(nn.Module):
+    """In place of the reconstruction, for a head that is asked for none: zero bands."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(B, K, H, W) -> (B, 0, H, W)."""
+        return logits[:, :0]
 
 
 @MODELS.register_module()
@@ -63,11 +82,15 @@ class ACHead(nn.Module):
     Args:
         in_channels: bands plus node channels (67 for RGB in the paper).
         num_classes: K.
-        image_channels: bands of the reconstruction.
+        image_channels: bands of the reconstruction; 0 for none (AC).
         base_channels: width of the stem; 64 in the paper.
         multipliers: width of each residual block in units of ``base_channels``; (2, 2, 4, 8) is
-            Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name.
+            Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name. AC uses 2 to 4 blocks.
+        output_stride: pixels of the image per pixel of the blocks, 2 (Table 10) or 4.
+        attention: a :class:`RasterAttention` behind the blocks (AC).
         shift, include_centre: window of the raster convolutions, see :class:`RasterConv2d`.
+        checkpoint: keep the residual blocks' inputs alone and run each block again in the backward
+            pass.
 
     Raises:
         ValueError: for shrinking widths or an input of another width or under 2 x 2 pixels.
@@ -82,8 +105,13 @@ class ACHead(nn.Module):
         multipliers: Sequence[int] = (2, 2, 4, 8),
         shift: bool = True,
         include_centre: bool = True,
+        checkpoint: bool = False,
+        output_stride: int = 2,
+        attention: bool = False,
     ) -> None:
         super().__init__()
+        if output_stride not in (2, 4):
+            raise ValueError(f"ACHead: output_stride = {output_stride}; choose 2 or 4")
         widths = [base_channels * m for m in (1, *multipliers)]
         if num_classes < 2 or widths != sorted(widths):
             raise ValueError(
@@ -98,32 +126,59 @@ class ACHead(nn.Module):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False),
+            nn.Conv2d(
+                in_channels, base_channels, 3, stride=output_stride // 2, padding=1, bias=False
+            ),
             nn.BatchNorm2d(base_channels),
             nn.ReLU(inplace=True),
-            nn.MaxPool2d(2),
+            # At stride 4 an image of 2 x 2 has one pixel left here, which is to survive.
+            nn.MaxPool2d(2, ceil_mode=output_stride == 4),
         )
         self.blocks = nn.ModuleList(
-            RasterBlock(narrow, wide, shift, include_centre) for narrow, wide in pairwise(widths)
+            RasterBlock(narrow, wide, shift, include_centre, checkpoint)
+            for narrow, wide in pairwise(widths)
         )
+        if attention:
+            self.blocks.append(RasterAttention(widths[-1]))
         outputs = num_classes + image_channels
         self.classifier = nn.Sequential(
             nn.Conv2d(widths[-1], outputs, 1), nn.Conv2d(outputs, outputs, 1)
         )
-        self.to_image = nn.Conv2d(outputs, image_channels, 3, padding=1)
+        self.to_image = (
+            nn.Conv2d(outputs, image_channels, 3, padding=1) if image_channels else _NoImage()
+        )
         xavier_(self)
 
     def forward(self, x: Tensor, order: int = 0) -> View:
         """Read ``x`` in raster ``order`` 1..8; order 0, without mask, is for inference."""
+        self._check(x)
+        logits = self.classifier(self._read(self.stem(x), order))  # (B, K+C, H/2, W/2)
+        logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
+        probability = softmax(logits[:, : self.num_classes])
+        return View(probability, self.to_image(logits))
+
+    def probability(self, x: Tensor, orders: Sequence[int] = (0,)) -> Tensor:
+        """Mean probability over ``orders``, (B, K, H, W), for inference.
+
+        The stem, which knows no order, runs once, and no image is reconstructed.
+        """
+        self._check(x)
+        stem = self.stem(x)  # (B, base, H/2, W/2)
+        total = x.new_zeros(())
+        for order in orders:
+            logits = self.classifier(self._read(stem, order))[:, : self.num_classes]
+            logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K, H, W)
+            total = total + softmax(logits)
+        return total / len(orders)
+
+    def _read(self, stem: Tensor, order: int) -> Tensor:
+        for block in self.blocks:
+            stem = block(stem, order)
+        return stem
+
+    def _check(self, x: Tensor) -> None:
         if x.shape[1] != self.in_channels or min(x.shape[2:]) < 2:
             raise ValueError(
                 f"ACHead: expected (B, {self.in_channels}, H, W) with H, W >= 2, got "
                 f"{tuple(x.shape)}: set in_channels to bands + node channels"
             )
-        y = self.stem(x)  # (B, base, H/2, W/2)
-        for block in self.blocks:
-            y = block(y, order)
-        logits = self.classifier(y)  # (B, K+C, H/2, W/2)
-        logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
-        probability = softmax(logits[:, : self.num_classes])
-        return View(probability, self.to_image(logits))

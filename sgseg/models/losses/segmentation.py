@@ -31,12 +31,24 @@ class MutualInformationLoss(SegLoss):
         half_window: T, largest displacement in pixels between the compared positions; 0 is
             Eq 19 as written, IIC uses 10.
         balance: weight of the marginal entropies; above one favours equally used classes.
+        symmetric: count every pair in both directions, as IIC does.
+        collapsed: sum the joints over the displacements before the logarithm (IIC's other
+            form); else the mean over the displacements is taken behind it.
     """
 
-    def __init__(self, weight: float = 1.0, half_window: int = 0, balance: float = 1.0) -> None:
+    def __init__(
+        self,
+        weight: float = 1.0,
+        half_window: int = 0,
+        balance: float = 1.0,
+        symmetric: bool = False,
+        collapsed: bool = False,
+    ) -> None:
         super().__init__(weight)
         self.half_window = half_window
         self.balance = balance
+        self.symmetric = symmetric
+        self.collapsed = collapsed
 
     def term(self, state: SegState) -> Tensor:
         """Minus Eq 19."""
@@ -45,6 +57,10 @@ class MutualInformationLoss(SegLoss):
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             # The autograd-aware reduction: dist.all_reduce would halve the gradient on two ranks.
             joint = all_reduce(joint)
+        if self.collapsed:
+            joint = joint.sum(0, keepdim=True)  # (1, K, K)
+        if self.symmetric:
+            joint = joint + joint.mT
         return -information_of_joint(joint, self.balance)
 
 

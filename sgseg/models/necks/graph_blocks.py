@@ -3,7 +3,7 @@ r"""The three graph blocks of the paper, and any torch-geometric convolution as 
 .. math:: \tilde F_i = \square_{(i,j) \in E} h_\Theta(g(F_i, F_j))
 
 h is linear, batch normalisation, ReLU. Its linear layer acts before anything non-linear, so it
-is applied to the N nodes and gathered afterwards, never to the N*k edges.
+is applied to the N nodes and never to the N*k edges, which :class:`EdgeNorm` does not keep.
 
 Shapes: x (B, N, C), pos (B, N, 2), neighbours (B, N, k) -> (B, N, C). Source: Eq 14-16.
 """
@@ -11,20 +11,14 @@ Shapes: x (B, N, C), pos (B, N, 2), neighbours (B, N, k) -> (B, N, C). Source: E
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...ops.graph import edge_directions, gather_neighbours
+from ...ops.graph import edge_directions
 from ...registry import MODELS
-from ..layers import NodeMLP, NodeNorm
-
-Aggregation = Literal["max", "mean"]
-
-
-def _aggregate(edges: Tensor, how: Aggregation) -> Tensor:
-    return edges.amax(2) if how == "max" else edges.mean(2)  # (B, N, k, C) -> (B, N, C)
+from ..layers import Aggregation, EdgeNorm, NodeMLP, NodeNorm
 
 
 def _checked(how: Aggregation, block: str) -> Aggregation:
@@ -66,7 +60,7 @@ class DGCNNBlock(nn.Module):
         self.aggregation = _checked(aggregation, "DGCNNBlock")
         self.include_self = include_self
         self.linear = nn.Linear(2 * channels, channels, bias=False)
-        self.norm = NodeNorm(channels)
+        self.norm = EdgeNorm(channels)
 
     def forward(self, x: Tensor, pos: Tensor, neighbours: Tensor) -> Tensor:
         """Refine nodes by the differences to their neighbours; ``pos`` is not looked at."""
@@ -76,8 +70,7 @@ class DGCNNBlock(nn.Module):
         # W (F_i + (F_i - F_j)) = (W_node + W_diff) F_i - W_diff F_j
         node, diff = self.linear.weight.chunk(2, 1)
         own, other = x @ (node + diff).T, x @ diff.T  # (B, N, C)
-        edges = own[:, :, None] - gather_neighbours(other, neighbours)  # (B, N, k, C)
-        return _aggregate(self.norm(edges), self.aggregation)
+        return self.norm.aggregate(own, other, None, neighbours, self.aggregation)
 
 
 @MODELS.register_module()
@@ -100,18 +93,15 @@ class DiffGCNBlock(nn.Module):
         self.aggregation = _checked(aggregation, "DiffGCNBlock")
         self.eps = eps
         self.linear = nn.Linear(3 * channels, channels, bias=False)
-        self.norm = NodeNorm(channels)
+        self.norm = EdgeNorm(channels)
 
     def forward(self, x: Tensor, pos: Tensor, neighbours: Tensor) -> Tensor:
         """Refine nodes by the derivatives along x and y towards their neighbours."""
         node, dx, dy = self.linear.weight.chunk(3, 1)
         own = x @ node.T  # (B, N, C)
         slopes = x @ torch.cat([dx, dy]).T  # (B, N, 2C)
-        change = slopes[:, :, None] - gather_neighbours(slopes, neighbours)  # (B, N, k, 2C)
-        direction = edge_directions(pos, neighbours, self.eps).to(x.dtype)  # (B, N, k, 2)
-        along_x, along_y = change.chunk(2, 3)  # (B, N, k, C) each
-        edges = own[:, :, None] + along_x * direction[..., :1] + along_y * direction[..., 1:]
-        return _aggregate(self.norm(edges), self.aggregation)
+        directions = edge_directions(pos, neighbours, self.eps).to(pos.dtype)  # (B, N, k, 2)
+        return self.norm.aggregate(own, slopes, directions, neighbours, self.aggregation)
 
 
 @MODELS.register_module()

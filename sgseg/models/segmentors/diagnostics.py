@@ -19,7 +19,8 @@ def diagnose(state: SegState) -> dict[str, Tensor]:
     of max P, one for a hard assignment; ``centroid_spread``: deviation of the superpixels'
     centres, 0.58 for an even grid, near 0 when P is diffuse; ``projected_norm``: mean magnitude
     of the projected features; ``mutual_information``: of the two readings at equal positions,
-    as a share of its bound log K; ``class_usage``: entropy of the class frequencies over log K.
+    as a share of its bound log K; ``class_usage``: entropy of the class frequencies over log K;
+    ``largest_class``: share of the pixels of the most frequent class.
     """
     found: dict[str, Tensor] = {}
     if state.superpixels is not None:
@@ -38,4 +39,7 @@ def diagnose(state: SegState) -> dict[str, Tensor]:
         bound = math.log(first.shape[1])
         found["mutual_information"] = mutual_information(first, second) / bound
         found["class_usage"] = entropy(first.mean((0, 2, 3)), 0) / bound
+        classes = torch.arange(first.shape[1], device=first.device)[:, None, None]  # (K, 1, 1)
+        owned = first.argmax(1, keepdim=True) == classes  # (B, K, H, W)
+        found["largest_class"] = owned.float().mean((0, 2, 3)).max()
     return found

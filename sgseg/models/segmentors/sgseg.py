@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from ...ops.raster import NUM_ORDERS
 from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
 from ...structures import SegState, Superpixels, View
+from ..layers import recomputed
 from .base import UnsupervisedSegmentor
 from .diagnostics import diagnose
 from .draws import StepDraws
@@ -18,6 +20,13 @@ from .views import ViewPair
 
 Stage = Literal["superpixel", "segmentation", "joint"]
 Config = Mapping[str, Any]
+
+
+def _pool_without_copy(assignment: Tensor, feature: Tensor) -> Tensor:
+    """Eq 3; of features in half precision no wider copy is kept for the backward pass."""
+    if feature.dtype == assignment.dtype:
+        return pool(assignment, feature)
+    return recomputed(pool, assignment, feature)
 
 
 @MODELS.register_module()
@@ -103,6 +112,11 @@ class SGSeg(UnsupervisedSegmentor):
             raise ValueError(f"SGSeg: stage = {stage!r}; choose one of {get_args(Stage)}")
         if stage == "superpixel" and self.backbone is None:
             raise ValueError("SGSeg: stage 'superpixel' trains the backbone, but there is none")
+        if stage == "superpixel" and not any(True for _ in self.backbone.parameters()):
+            raise ValueError(
+                f"SGSeg: stage 'superpixel' trains the backbone, but {type(self.backbone).__name__}"
+                " has nothing to learn: start with stages=[(0, 'segmentation')]"
+            )
         self._stage = stage
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
@@ -125,10 +139,24 @@ class SGSeg(UnsupervisedSegmentor):
     def infer(self, inputs: Tensor) -> SegState:
         """The state of ``inputs`` with the class probabilities, averaged over the orders."""
         state = self.describe(inputs)
-        x = self._head_input(state)
-        readings = [self.decode_head(x, order).probability for order in self.predict_orders]
-        state.probability = torch.stack(readings).mean(0)  # (B, K, H, W)
+        state.probability = self._classify(self._head_input(state))  # (B, K, H, W)
         return state
+
+    def probability(self, inputs: Tensor) -> Tensor:
+        """Class probabilities alone: superpixels and features are gone when the head runs."""
+        return self._classify(self._head_input(self.describe(inputs)))  # (B, K, H, W)
+
+    def readings(self, inputs: Tensor) -> Tensor:
+        """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
+        x = self._head_input(self.describe(inputs))
+        orders = range(1, NUM_ORDERS + 1)
+        return torch.stack([self.decode_head(x, order).probability for order in orders])
+
+    def _classify(self, x: Tensor) -> Tensor:
+        if hasattr(self.decode_head, "probability"):  # shares work between the orders
+            return self.decode_head.probability(x, self.predict_orders)
+        readings = [self.decode_head(x, order).probability for order in self.predict_orders]
+        return torch.stack(readings).mean(0)  # (B, K, H, W)
 
     def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
         """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.
@@ -142,8 +170,10 @@ class SGSeg(UnsupervisedSegmentor):
         if self.detach_superpixels:
             assignment, feature = assignment.detach(), feature.detach()
         xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
-        low_level = torch.cat([xy.expand(len(image), -1, -1, -1), image], 1)  # (B, 2+C, H, W)
-        nodes = pool(assignment, torch.cat([low_level, feature], 1))  # (B, N, 2+C+F)  Eq 3
+        low_level = torch.cat([xy.expand(image.shape[0], -1, -1, -1), image], 1)  # (B, 2+C, H, W)
+        # Pooled apart: joined first, they are a copy of the features in float32.
+        deep = _pool_without_copy(assignment, feature)  # (B, N, F)
+        nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3
         refined = nodes if self.neck is None else self.neck(nodes)  # (B, N, D)  Eq 5
         projected = project(assignment, refined)  # (B, D, H, W)  Eq 6
         return SegState(image, superpixels, nodes, refined, projected)

@@ -1,0 +1,19 @@
+"""Adam as in the papers, one part of the model after the other named with its rate."""
+
+from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
+from torch.optim import Adam
+
+from sgseg.engine import ModuleLRConstructor
+
+train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=20, val_interval=1)
+val_cfg = dict(type=ValLoop)
+test_cfg = dict(type=TestLoop)
+
+optim_wrapper = dict(
+    type=OptimWrapper,
+    optimizer=dict(type=Adam, betas=(0.9, 0.999), weight_decay=0.0, fused="auto"),
+    constructor=ModuleLRConstructor,
+    paramwise_cfg=dict(lr=dict()),
+)
+param_scheduler = None

@@ -1,0 +1,20 @@
+"""Isola on Potsdam3, RGBIR, 3 classes (Table 1: 63.9 %)."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.potsdam3 import *  # noqa: F403
+    from .._base_.default_runtime import *  # noqa: F403
+    from .._base_.models.isola import *  # noqa: F403
+    from .._base_.schedules.adam import *  # noqa: F403
+
+model.merge(
+    dict(
+        data_preprocessor=dict(bands=4),
+        backbone=dict(in_channels=4, sobel=False),
+        decode_head=dict(num_classes=3),
+    )
+)
+train_dataloader.batch_size = 60
+optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+custom_hooks = [*custom_hooks, clustering_hook]

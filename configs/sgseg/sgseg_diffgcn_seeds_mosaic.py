@@ -1,0 +1,8 @@
+"""SEEDS, which needs opencv-contrib-python, in the place of SPNN on the mosaics."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .sgseg_diffgcn_slic_mosaic import *  # noqa: F403
+
+model.backbone.method = "seeds"

@@ -1,0 +1,17 @@
+"""Table 11: milliseconds an image, on an RTX 3090 in the paper; nothing is trained for it."""
+
+table = dict(
+    title="Table 11: run times",
+    column="method",
+    timed=True,
+    rows=[
+        dict(
+            label="AC",
+            method="ac",
+            config="sgseg_nospnn",  # the head alone, until there is an AC
+            change=dict(backbone=None, neck=None),
+            paper=dict(train=62.81, inference=9.89),
+        ),
+        dict(label="SGSeg", config="sgseg_diffgcn", paper=dict(train=76.34, inference=12.91)),
+    ],
+)

@@ -1,0 +1,27 @@
+"""Table 5: the graph network's block."""
+
+table = dict(
+    title="Table 5: graph network",
+    column="graph network",
+    rows=[
+        dict(
+            label="none",
+            config="sgseg_nognn",
+            change=dict(neck=None),
+            paper=dict(coco15=35.7),
+        ),
+        dict(
+            label="PointNet",
+            config="sgseg_pointnet",
+            change=dict(neck=dict(block=dict(type="sgseg.models.PointNetBlock"))),
+            paper=dict(coco15=36.2),
+        ),
+        dict(
+            label="DGCNN",
+            config="sgseg_dgcnn",
+            change=dict(neck=dict(block=dict(type="sgseg.models.DGCNNBlock"))),
+            paper=dict(coco15=36.0),
+        ),
+        dict(label="DiffGCN", config="sgseg_diffgcn", paper=dict(coco15=39.4)),
+    ],
+)

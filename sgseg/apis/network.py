@@ -1,0 +1,102 @@
+"""What gives probabilities for images in [0, 1]: a model of torch prepared for inference."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ..structures import SegState
+from .fold import for_inference
+
+Precision = Literal["float32", "bfloat16"]
+Statistics = tuple[Tensor, Tensor]
+"""Mean and deviation of every band of a whole image in [0, 1]: (1, C, 1, 1) each."""
+
+
+class Network(Protocol):
+    """Images to class probabilities, by torch or another runtime."""
+
+    bands: int
+    num_classes: int
+    standardises: bool
+    """Whether each image is standardised by its own statistics."""
+
+    def __call__(self, images: Tensor, statistics: Statistics | None = None) -> Tensor:
+        """Probabilities (B, K, H, W) float32 of ``images`` (B, C, H, W) in [0, 1].
+
+        ``statistics`` are those of the whole image where ``images`` are windows of it.
+        """
+
+    def state(self, images: Tensor) -> SegState | None:
+        """Everything there is to show of ``images``; None where only probabilities are known."""
+
+
+class TorchNetwork:
+    """A trained segmentor, normalisation folded, parts that only losses read left out.
+
+    Args:
+        model: with its weights; it is copied.
+        device: where it runs.
+        compile: fuse its operations with ``torch.compile``; the first image of a size then takes
+            a minute.
+        precision: ``bfloat16`` computes convolutions in half precision; a few labels change.
+
+    Raises:
+        ValueError: for another precision.
+        RuntimeError: if ``compile`` finds no C++ compiler.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        compile: bool = False,
+        precision: Precision = "float32",
+    ) -> None:
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision = {precision!r}; choose one of {get_args(Precision)}")
+        prepared: Any = for_inference(model).to(device)
+        self.model: Any = prepared
+        self.device = device
+        self.half = precision == "bfloat16"
+        self.bands: int = prepared.data_preprocessor.bands
+        self.num_classes: int = prepared.decode_head.num_classes
+        self.standardises: bool = prepared.data_preprocessor.standardise == "image"
+        self._probability: Callable[[Tensor], Tensor] = prepared.probability
+        if compile:
+            _find_compiler(device)
+            self._probability = torch.compile(prepared.probability)
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor, statistics: Statistics | None = None) -> Tensor:
+        """Probabilities (B, K, H, W) float32 of ``images`` (B, C, H, W) in [0, 1]."""
+        with torch.autocast(self.device.type, torch.bfloat16, self.half):
+            return self._probability(self._normalised(images, statistics)).float()
+
+    @torch.inference_mode()
+    def state(self, images: Tensor) -> SegState:
+        """The model's state with the probability; it holds the superpixels' assignment."""
+        with torch.autocast(self.device.type, torch.bfloat16, self.half):
+            return self.model.infer(self._normalised(images, None))
+
+    def _normalised(self, images: Tensor, statistics: Statistics | None) -> Tensor:
+        if statistics is not None:
+            statistics = statistics[0].to(self.device), statistics[1].to(self.device)
+        normalise = self.model.data_preprocessor.normalise
+        return normalise(images.to(self.device), statistics)  # (B, C, H, W)
+
+
+def _find_compiler(device: torch.device) -> None:
+    wanted = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if device.type == "cpu" and shutil.which(wanted) is None:
+        raise RuntimeError(
+            f"compile: torch.compile needs a C++ compiler on a CPU and {wanted!r} is not there; "
+            "install one (Debian: apt install g++), name it in the variable CXX, or leave compile "
+            "off"
+        )

@@ -1,0 +1,208 @@
+"""What a config needs before it is run: memory, time, and what to change so that it fits.
+
+Memory is counted on fake tensors, so nothing is allocated and no GPU is needed: weights, their
+gradients, Adam's two moments, and the most that lives at one time within a step. A kernel's own
+scratch memory is not counted; a tenth of the card is left for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from . import measure
+from .workload import Training, build, countable, forward_backward, image_size, noise, stage_lengths
+
+GIBI = 2**30
+_RESERVE = 0.9
+_TABLE = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass
+class Plan:
+    """What was counted, and what to do about it.
+
+    Args:
+        stage: the one that needs most memory.
+        fixed: bytes of weights, gradients and moments.
+        first, each: bytes of a step's peak: of what no image adds to, and of each image.
+        wanted: the configured batch.
+        images: of the training set; None if it is not here.
+        epochs: of each stage.
+        seconds: an image of each stage, on this machine; empty if not timed.
+        checkpointed: bytes of each image with checkpointing; None if the backbone has none.
+    """
+
+    stage: str
+    fixed: int
+    first: float
+    each: float
+    wanted: int
+    size: tuple[int, int]
+    images: int | None = None
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    checkpointed: float | None = None
+
+    def peak(self, batch: int, checkpointed: bool = False) -> float:
+        """Bytes of a training step."""
+        each = self.checkpointed if checkpointed and self.checkpointed else self.each
+        return self.fixed + self.first + each * batch
+
+    def largest_batch(self, memory: float, checkpointed: bool = False) -> int:
+        """Images that fit into ``memory`` bytes; 0 if none does."""
+        each = self.checkpointed if checkpointed and self.checkpointed else self.each
+        return max(0, math.floor((_RESERVE * memory - self.fixed - self.first) / each))
+
+    def hours(self) -> float | None:
+        """Training time on this machine; None without times or images."""
+        if not self.seconds or self.images is None:
+            return None
+        per_image = sum(self.seconds[name] * count for name, count in self.epochs.items())
+        return per_image * self.images / 3600
+
+    def advice(self, memory: float) -> list[str]:
+        """What to set for a card of ``memory`` bytes."""
+        fits = self.largest_batch(memory)
+        if fits >= self.wanted:
+            return [f"the configured batch of {self.wanted} fits; {fits} would"]
+        lines = [accumulation(self.wanted, fits)] if fits else ["not even one image fits"]
+        if self.checkpointed is not None:
+            more = self.largest_batch(memory, checkpointed=True)
+            lines.append(
+                "with --cfg-options model.backbone.checkpoint=True: "
+                + (accumulation(self.wanted, more) if more < self.wanted else "the batch fits")
+            )
+        if not fits:
+            lines.append("--preset small or tiny, or smaller images, need less")
+        return lines
+
+    def text(self, memory: float) -> str:
+        """Everything, for a person."""
+        lines = [
+            f"Images of {self.size[0]} x {self.size[1]}; stage {self.stage!r} needs most.",
+            f"Weights, gradients and Adam's moments: {self.fixed / GIBI:.2f} GiB",
+            "Peak of a step, by batch:",
+        ]
+        for batch in sorted({*_TABLE, self.wanted}):
+            mark = "  <- configured" if batch == self.wanted else ""
+            over = "" if self.peak(batch) <= _RESERVE * memory else "  does not fit"
+            lines.append(f"  {batch:>4}  {self.peak(batch) / GIBI:8.2f} GiB{over}{mark}")
+        lines += [f"For {memory / GIBI:g} GiB: {line}" for line in self.advice(memory)]
+        for stage, seconds in self.seconds.items():
+            epochs = self.epochs[stage]
+            lines.append(f"Stage {stage!r}: {1e3 * seconds:.1f} ms an image, {epochs} epochs")
+        hours = self.hours()
+        if hours is not None:
+            lines.append(
+                f"{self.images} images, so {hours:.1f} h of training on {_device()}, evaluations "
+                "apart"
+            )
+        return "\n".join(lines)
+
+
+def accumulation(wanted: int, fits: int) -> str:
+    """How to take steps of exactly ``wanted`` images with at most ``fits`` at a time."""
+    batch = max((n for n in range(1, fits + 1) if wanted % n == 0), default=1)
+    return (
+        f"train_dataloader.batch_size={batch} optim_wrapper.accumulative_counts="
+        f"{wanted // batch} (normalisation and mutual information then see {batch} images)"
+    )
+
+
+def make_plan(
+    config: Config,
+    size: tuple[int, int] | None = None,
+    batch: int | None = None,
+    timed: bool = True,
+) -> Plan:
+    """Count a config's memory, and time two steps of each stage.
+
+    Args:
+        config: from :func:`sgseg.apis.build_config`.
+        size: of the images; default the config's.
+        batch: the wanted one; default the config's.
+        timed: whether to run two real steps a stage, on this device at batch 2.
+
+    Raises:
+        ValueError: if the size of the images is not known.
+    """
+    size = size or image_size(config)
+    epochs = stage_lengths(config)
+    peaks = {stage: step_peak(config.model, config, stage, size) for stage in epochs}
+    stage = max(peaks, key=lambda name: peaks[name][1])
+    first, each = peaks[stage]
+    weights = sum(p.numel() * p.element_size() for p in _meta(config.model).parameters())
+    return Plan(
+        stage=stage,
+        fixed=3 * weights,  # and both moments; gradients live within the step's peak
+        first=first,
+        each=each,
+        wanted=batch or int(config.train_dataloader.batch_size),
+        size=size,
+        images=_images(config),
+        epochs=epochs,
+        seconds=_seconds(config, size, tuple(epochs)) if timed else {},
+        checkpointed=_checkpointed(config, stage, size),
+    )
+
+
+def step_peak(
+    model: Mapping[str, Any], config: Config, stage: str, size: tuple[int, int]
+) -> tuple[float, float]:
+    """Bytes that a step's peak has without images, and for each image.
+
+    Two batches are counted: the peak grows by the same amount with every image.
+    """
+    peaks = []
+    for batch in (2, 3):
+        made = countable(model)
+        with measure.as_fake(made):
+            images = noise(config, batch, size)
+            peaks.append(measure.peak_bytes(lambda m=made, i=images: forward_backward(m, i, stage)))
+    each = float(peaks[1] - peaks[0])
+    return peaks[0] - 2 * each, each
+
+
+def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | None:
+    backbone = getattr(_meta(config.model), "backbone", None)
+    if backbone is None or "checkpoint" not in inspect.signature(type(backbone)).parameters:
+        return None
+    model = dict(config.model)
+    model["backbone"] = dict(model["backbone"], checkpoint=True)
+    return step_peak(model, config, stage, size)[1]
+
+
+def _meta(model: Mapping[str, Any]) -> Any:
+    with torch.device("meta"):
+        return build(model)
+
+
+def _seconds(config: Config, size: tuple[int, int], stages: tuple[str, ...]) -> dict[str, float]:
+    device = str(get_device())
+    work, images = Training(config, device), noise(config, 2, size).to(device)
+    ways = {stage: (lambda name=stage: work.step(images, name)) for stage in stages}
+    taken = measure.seconds(ways, repeats=2, warm=1)
+    return {stage: seconds / len(images) for stage, seconds in taken.items()}
+
+
+def _images(config: Config) -> int | None:
+    from ..registry import DATASETS
+
+    try:
+        return len(DATASETS.build(config.train_dataloader.dataset))
+    except (FileNotFoundError, ValueError):
+        return None  # the data are not here; the memory is known without them
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"this CPU with {torch.get_num_threads()} threads"

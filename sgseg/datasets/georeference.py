@@ -1,0 +1,43 @@
+"""The place of a GeoTIFF on the earth, carried over to its label map without a GIS library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .files import TIFF_SUFFIXES, tiff_faults
+
+GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
+"""Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
+
+Tag = tuple[int, int, int, Any, bool]
+
+
+def geo_tags(path: Path) -> list[Tag]:
+    """The georeference of a TIFF as tifffile writes it; empty where there is none."""
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return []
+    import tifffile
+
+    with tiff_faults(path), tifffile.TiffFile(path) as file:
+        tags = file.pages.first.tags
+        found = [tags[code] for code in GEO_TAGS if code in tags]
+        return [(tag.code, int(tag.dtype), tag.count, tag.value, True) for tag in found]
+
+
+def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) -> None:
+    """Write a label map (H, W), deflated, at the place that ``tags`` name."""
+    import tifffile
+
+    tifffile.imwrite(
+        path,
+        labels,
+        photometric="minisblack",
+        compression="zlib",
+        rowsperstrip=256,
+        extratags=tags,
+        metadata=None,
+    )

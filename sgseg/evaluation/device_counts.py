@@ -1,0 +1,58 @@
+"""Confusion counted where the predictions are, so that an evaluation never waits for its GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..ops.matching import IGNORE, IntArray
+
+
+class DeviceCounts:
+    """What :func:`sgseg.ops.matching.confusion` counts, on a device and summed over images.
+
+    A value out of range is found when the counts are taken: looking earlier would wait.
+
+    Args:
+        parts: number of matrices.
+        clusters, classes: of each.
+        device: where the counts live.
+    """
+
+    def __init__(self, parts: int, clusters: int, classes: int, device: torch.device) -> None:
+        # One row for a wrong cluster; one column for ignored pixels, one for a wrong label.
+        self.cells = torch.zeros(parts, clusters + 1, classes + 2, dtype=torch.int64, device=device)
+        self.clusters, self.classes = clusters, classes
+
+    def add(self, part: int, predicted: Tensor, truth: Tensor) -> None:
+        """Count an image, (H, W) each; ValueError for unequal shapes."""
+        if predicted.shape != truth.shape:
+            raise ValueError(
+                f"HungarianMetric: prediction {tuple(predicted.shape)} and truth "
+                f"{tuple(truth.shape)} differ in shape"
+            )
+        inside = (predicted >= 0) & (predicted < self.clusters)
+        row = torch.where(inside, predicted, self.clusters).long()
+        known = (truth >= 0) & (truth < self.classes)
+        unknown = torch.where(truth == IGNORE, self.classes, self.classes + 1)
+        column = torch.where(known, truth.long(), unknown)
+        cell = (row * (self.classes + 2) + column).flatten()  # (H * W,)
+        one = torch.ones((), dtype=torch.int64, device=cell.device).expand_as(cell)
+        self.cells[part].view(-1).scatter_add_(0, cell, one)
+
+    def take(self) -> IntArray:
+        """(parts, clusters, classes) on the host.
+
+        Raises:
+            ValueError: if a scored pixel was out of range; nothing is dropped in silence.
+        """
+        counts = self.cells.cpu().numpy()
+        labels = int(counts[:, :, -1].sum())
+        clusters = int(counts[:, -1, : self.classes].sum())
+        if labels or clusters:
+            raise ValueError(
+                f"HungarianMetric: {clusters} scored pixels have cluster values outside "
+                f"0..{self.clusters - 1} and {labels} have label values outside "
+                f"0..{self.classes - 1} (or {IGNORE}, which is not scored)"
+            )
+        return counts[:, :-1, : self.classes]

@@ -1,0 +1,56 @@
+"""Activations made again in the backward pass instead of kept.
+
+torch's non-reentrant checkpoint stops recomputing at the last tensor that the backward pass needs.
+A convolution needs its input, so one at the end of a part is never computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+class _StatisticsAtRest(AbstractContextManager[None]):
+    """Inside, batch normalisation normalises as ever but counts nothing; may be entered again."""
+
+    def __init__(self, owner: nn.Module | None) -> None:
+        modules = owner.modules() if owner is not None else ()
+        norms = (m for m in modules if isinstance(m, _BatchNorm) and m.training)
+        self._norms = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+
+    def __enter__(self) -> None:
+        for norm, _, _ in self._norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+
+    def __exit__(self, *error: Any) -> None:
+        for norm, momentum, count in self._norms:
+            norm.momentum, norm.num_batches_tracked = momentum, count
+
+
+def recomputed(
+    function: Callable[..., Tensor], *given: Any, owner: nn.Module | None = None
+) -> Tensor:
+    """``function(*given)``, of which autograd keeps ``given`` alone.
+
+    Gradients and running statistics are those of the plain call; without gradients it is one.
+
+    Args:
+        function: what to run; without random draws.
+        given: its arguments.
+        owner: the module whose batch normalisations it runs; they count the batch once.
+    """
+    if not torch.is_grad_enabled():
+        return function(*given)
+    return checkpoint(
+        function,
+        *given,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        context_fn=lambda: (nullcontext(), _StatisticsAtRest(owner)),
+    )

@@ -1,0 +1,107 @@
+"""ContextPrediction: features learnt from pairs of windows, then clustered (Doersch, Isola)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ...ops.photometry import drop_colours
+from ...ops.sampling import at_pixels, windows
+from ...registry import MODELS
+from ...structures import SegState
+from .base import UnsupervisedSegmentor
+from .context_tasks import PatchPairs
+from .draws import StepDraws
+
+Config = Mapping[str, Any]
+
+
+@MODELS.register_module()
+class ContextPrediction(UnsupervisedSegmentor):
+    """A trunk that tells how two windows of its own features lie to each other.
+
+    After every epoch ``ClusterFeaturesHook`` fits K-Means to the features of single pixels; a
+    pixel's cluster is the nearest centre.
+
+    Shapes: inputs (B, C, H, W) in [0, 1], mask (B, H, W) bool or none.
+
+    Args:
+        backbone: trunk with ``out_channels``, such as :class:`Net10a`.
+        context_head: :class:`PatchPairHead`; its inputs and outputs follow trunk and task.
+        task: :class:`RelativePosition` or :class:`CoOccurrence`.
+        decode_head: :class:`CentroidHead` with ``num_classes``.
+        drop_colours: leave one colour band to each training image and put noise for the others
+            (Doersch), so that colour fringes do not give the direction away.
+        data_preprocessor: see :class:`ImagePreprocessor`.
+        seed: of the pairs, of the pixels drawn and of the first centres.
+
+    Source: IIC's copies of both methods, code/scripts/segmentation/baselines.
+    """
+
+    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
+
+    def __init__(
+        self,
+        backbone: Config,
+        context_head: Config,
+        task: Config,
+        decode_head: Config,
+        drop_colours: bool = False,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+        )
+        self.backbone = MODELS.build(backbone)
+        self.task = MODELS.build(task)
+        width = self.backbone.out_channels
+        wanted = dict(in_channels=width, outputs=self.task.outputs, side=self.task.side)
+        self.context_head = MODELS.build(wanted | dict(context_head))
+        self.decode_head = MODELS.build(dict(in_channels=width) | dict(decode_head))
+        self.drop_colours = drop_colours
+        self.draws = StepDraws(seed)
+
+    @property
+    def seed(self) -> int:
+        """Of the pixels drawn and of the first centres."""
+        return self.draws.seed
+
+    def loss(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """One training step; a pair counts if either centre lies in ``mask``."""
+        generator = self.draws.generator()
+        self.draws.advance()
+        size = (inputs.shape[2], inputs.shape[3])
+        pairs = self.task.draw(len(inputs), size, generator)
+        pairs = PatchPairs(*(part.to(inputs.device) for part in pairs))
+        seen = drop_colours(inputs, generator) if self.drop_colours else inputs
+        feature = self.backbone(seen)  # (B, D, h, w)
+        first, second = (self._cut(feature, centres, size) for centres in pairs[:2])
+        losses = self.task.losses(self.context_head(first, second), pairs.target)  # (B,)
+        counts = losses.new_ones(len(losses)) if mask is None else _either(pairs, mask)
+        return dict(loss_context=(losses * counts).sum() / counts.sum().clamp_min(1))
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """What is clustered, before enlargement: (B, D, h, w)."""
+        return self.backbone(inputs)
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """The nearest centre of every pixel."""
+        probability = self.decode_head(self.features(inputs), inputs.shape[2:])
+        return SegState(inputs, probability=probability)
+
+    def _cut(self, feature: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
+        side = self.task.side
+        found = at_pixels(feature, windows(centres, side), size)  # (B, D, side^2)
+        return found.unflatten(2, (side, side))  # (B, D, side, side)
+
+
+def _either(pairs: PatchPairs, mask: Tensor) -> Tensor:
+    """(B,): one where a centre is inside the mask."""
+    image = torch.arange(len(mask), device=mask.device)
+    inside = [mask[image, place[:, 0], place[:, 1]] for place in pairs[:2]]
+    return (inside[0] | inside[1]).float()

@@ -1,0 +1,109 @@
+"""IIC: two clusterings of one trunk, each agreeing with itself over two views (Ji et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args
+
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from ...structures import SegState, View
+from .base import UnsupervisedSegmentor
+from .diagnostics import diagnose
+from .draws import StepDraws
+
+Config = Mapping[str, Any]
+Stage = Literal["auxiliary_head", "decode_head"]
+
+
+@MODELS.register_module()
+class IIC(UnsupervisedSegmentor):
+    r"""Invariant information clustering of pixels.
+
+    .. math:: \min - \frac{1}{|T|} \sum_t I_\lambda(P_t), \quad
+              P_t \propto \sum_{n,x} M_{n,x} M_{n,x+t}\, p_{n,x}\, q_{n,x+t}^\top
+
+    symmetrised, with p and q the class probabilities of two views, q brought back to the first.
+    Epochs alternate between an over-clustering head and the head that is scored; both train the
+    trunk. The network without training is the Random CNN of the tables.
+
+    Shapes: inputs (B, C, H, W) in [0, 1], mask (B, H, W) bool or none.
+
+    Args:
+        backbone: trunk with ``out_channels``, such as :class:`Net10a`.
+        decode_head: classifier with ``num_classes``; it is the one that predicts.
+        losses: head -> :class:`MutualInformationLoss`; ``decode_head`` and ``auxiliary_head``.
+        views: two views, :class:`JitteredViews` or :class:`PhotometricViews`.
+        overclustering: classes of the auxiliary head per class, 3 to 8 in IIC.
+        data_preprocessor: see :class:`ImagePreprocessor`; IIC stops at [0, 1].
+        seed: of the views; equal on all ranks.
+
+    Attributes:
+        stage: the head that trains now, set from the epoch by ``AlternatingStageHook``.
+    """
+
+    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
+
+    def __init__(
+        self,
+        backbone: Config,
+        decode_head: Config,
+        losses: Mapping[str, Config],
+        views: Config,
+        overclustering: int = 3,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+        )
+        if set(losses) != set(get_args(Stage)):
+            raise ValueError(
+                f"IIC: losses has {sorted(losses)}; one for each head is wanted: {get_args(Stage)}"
+            )
+        self.backbone = MODELS.build(backbone)
+        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
+        many = head | dict(num_classes=overclustering * head["num_classes"])
+        self.decode_head = MODELS.build(head)
+        self.auxiliary_head = MODELS.build(many)
+        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
+        self.views = MODELS.build(views)
+        self.draws = StepDraws(seed)
+        self._stage: Stage = "decode_head"
+
+    @property
+    def stage(self) -> Stage:
+        """The head that trains now."""
+        return self._stage
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        if stage not in get_args(Stage):
+            raise ValueError(f"IIC: stage = {stage!r}; choose one of {get_args(Stage)}")
+        self._stage = stage
+
+    def loss(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
+        """One training step of the current head; pixels outside ``mask`` do not count."""
+        pair = self.views(inputs, self.draws.generator())
+        self.draws.advance()
+        head = getattr(self, self.stage)
+        # Each view has batch statistics of its own, as in IIC.
+        found = [
+            pair.align(number, head(self.backbone(image), image.shape[2:]))
+            for number, image in enumerate(pair.images)
+        ]  # (B, K, H, W) each
+        counted = found if mask is None else [view * mask[:, None] for view in found]
+        term = self.losses[self.stage](_state(inputs, counted))
+        return {f"loss_{self.stage}": term} | diagnose(_state(inputs, found))
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """Probabilities of the head with K classes."""
+        probability = self.decode_head(self.backbone(inputs), inputs.shape[2:])
+        return SegState(inputs, probability=probability)
+
+
+def _state(inputs: Tensor, probabilities: list[Tensor]) -> SegState:
+    first, second = (View(probability, inputs[:, :0]) for probability in probabilities)
+    return SegState(inputs, views=(first, second))

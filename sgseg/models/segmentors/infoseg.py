@@ -1,0 +1,102 @@
+"""InfoSeg: local features agree with the class vectors of their own image (Harb, Knoebelreiter)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...ops.information import entropy
+from ...ops.precision import full_precision
+from ...registry import MODELS
+from ...structures import SegState
+from ..decode_heads import LocalGlobal
+from .base import UnsupervisedSegmentor
+from .draws import StepDraws
+
+Config = Mapping[str, Any]
+
+
+@full_precision
+def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
+    r"""Jensen-Shannon bound on the information of local features and their class mix.
+
+    .. math:: \frac{1}{BP} \sum_{b,p} \mathrm{sp}(-\langle L_{b,p}, S_{b,p} \rangle)
+              + \mathrm{sp}(\langle L_{b,p}, S_{b-1,p} \rangle), \quad \mathrm{sp}(x) = \log(1+e^x)
+
+    Args:
+        local: L, (B, P, d).
+        mixed: S, (B, P, d); the previous image of the batch gives the negative.
+
+    Returns:
+        Scalar; 2 log 2 when nothing is told apart.
+
+    Raises:
+        ValueError: for a batch of one image, which has no other to be told from.
+    """
+    if len(local) < 2:
+        raise ValueError("InfoSeg needs two images or more in a batch: raise batch_size")
+    positive = (local * mixed).sum(2)  # (B, P)
+    negative = (local * mixed.roll(1, 0)).sum(2)  # (B, P)
+    return F.softplus(-positive).mean() + F.softplus(negative).mean()
+
+
+@MODELS.register_module()
+class InfoSeg(UnsupervisedSegmentor):
+    r"""Each place is explained by the class vectors of its image, and not by another image's.
+
+    .. math:: S_p = \sum_c V_{p,c} H_c
+
+    Reconstruction from the description (Harb and Knoebelreiter, GCPR 2021): no code is public,
+    and trunk, widths, temperature, rate and augmentation are ours.
+
+    Shapes: inputs (B, C, H, W) in [0, 1], B >= 2.
+
+    Args:
+        backbone: trunk with ``out_channels``, such as :class:`Net10a`.
+        decode_head: :class:`InfoSegHead` with ``num_classes``.
+        views: its second view is the augmented image that is trained on.
+        balance: weight of the entropy of the classes' use; 0 in the description.
+        data_preprocessor: see :class:`ImagePreprocessor`.
+        seed: of the augmentation; equal on all ranks.
+    """
+
+    def __init__(
+        self,
+        backbone: Config,
+        decode_head: Config,
+        views: Config,
+        balance: float = 0.0,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+        )
+        self.backbone = MODELS.build(backbone)
+        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
+        self.decode_head = MODELS.build(head)
+        self.views = MODELS.build(views)
+        self.balance = balance
+        self.draws = StepDraws(seed)
+
+    def loss(self, inputs: Tensor) -> dict[str, Tensor]:
+        """One training step; ``class_usage`` beside it is the entropy over log K."""
+        image = self.views(inputs, self.draws.generator()).images[1]
+        self.draws.advance()
+        found: LocalGlobal = self.decode_head.describe(self.backbone(image))
+        mixed = found.assignment.to(found.classes.dtype) @ found.classes  # (B, P, d)
+        usage = entropy(found.assignment.mean((0, 1)), 0)
+        terms = dict(loss_information=local_global_loss(found.local, mixed))
+        if self.balance:
+            terms["loss_balance"] = -self.balance * usage
+        return terms | dict(class_usage=usage.detach() / math.log(found.classes.shape[1]))
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """Assignment of every pixel to the class vectors of its image."""
+        probability = self.decode_head(self.backbone(inputs), inputs.shape[2:])
+        return SegState(inputs, probability=probability)

@@ -1,0 +1,169 @@
+"""InMARS: information of superpixel regions, and two regularisers (Mirsadeghi et al., 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...ops.information import entropy
+from ...ops.precision import EPS, full_precision
+from ...ops.regions import region_means
+from ...registry import MODELS
+from ...structures import SegState
+from .base import UnsupervisedSegmentor
+from .draws import StepDraws
+
+Config = Mapping[str, Any]
+
+
+@full_precision
+def region_probabilities(probability: Tensor, regions: Tensor) -> Tensor:
+    """Mean class probabilities of every region of every image, (S, K).
+
+    Args:
+        probability: (B, K, H, W).
+        regions: (B, H, W) whole numbers; S of them hold a pixel.
+    """
+    mean, pixels = region_means(probability, regions)
+    return mean[pixels > 0]
+
+
+def region_information_loss(held: Tensor, balance: float = 4.0) -> Tensor:
+    r"""Sure regions, evenly used classes.
+
+    .. math:: \frac{1}{S} \sum_s H(p_s) - \mu H\Big(\frac{1}{S} \sum_s p_s\Big)
+
+    Args:
+        held: p_s, (S, K).
+        balance: mu.
+
+    Returns:
+        Scalar, at least -mu log K.
+    """
+    return entropy(held).mean() - balance * entropy(held.mean(0), 0)
+
+
+@full_precision
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(first || second) of class probabilities (B, K, H, W), mean over pixels."""
+    logs = first.clamp_min(EPS).log() - second.clamp_min(EPS).log()
+    return (first * logs).sum(1).mean()
+
+
+@MODELS.register_module()
+class InMARS(UnsupervisedSegmentor):
+    r"""Mutual information of regions under adversarial noise and a change of view.
+
+    .. math:: L = L_{regions} + \nu\, KL(p(x) \| p(x + r_{adv})) + \omega\, KL(p(x) \| T^{-1} p(Tx))
+
+    r_adv is the direction of steepest divergence, found by one power iteration, of length epsilon
+    per image (virtual adversarial training, Miyato et al.).
+
+    Reconstruction from the description (RA-L 6(4), 2021): no code is public, and every number
+    here is ours.
+
+    Shapes: inputs (B, C, H, W) in [0, 1], regions (B, H, W) whole numbers.
+
+    Args:
+        backbone: trunk with ``out_channels``, such as :class:`Net10a`.
+        decode_head: classifier with ``num_classes``.
+        views: its second view is T x.
+        balance: mu, 4.
+        adversarial: nu.
+        consistency: omega.
+        radius: epsilon, in units of the input.
+        data_preprocessor: see :class:`ImagePreprocessor`.
+        seed: of views and noise; equal on all ranks.
+    """
+
+    guides: ClassVar[frozenset[str]] = frozenset({"regions"})
+
+    def __init__(
+        self,
+        backbone: Config,
+        decode_head: Config,
+        views: Config,
+        balance: float = 4.0,
+        adversarial: float = 1.0,
+        consistency: float = 1.0,
+        radius: float = 1.0,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+        )
+        self.backbone = MODELS.build(backbone)
+        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
+        self.decode_head = MODELS.build(head)
+        self.views = MODELS.build(views)
+        self.balance = balance
+        self.adversarial = adversarial
+        self.consistency = consistency
+        self.radius = radius
+        self.draws = StepDraws(seed)
+
+    def loss(self, inputs: Tensor, regions: Tensor | None = None) -> dict[str, Tensor]:
+        """One training step."""
+        if regions is None:
+            raise ValueError(
+                "InMARS needs the regions of its images: put SLICRegions in front of PackInputs "
+                "in the training pipeline"
+            )
+        generator = self.draws.generator()
+        pair = self.views(inputs, generator)
+        self.draws.advance()
+        probability = self._probability(inputs)
+        held = region_probabilities(probability, regions)  # (S, K)
+        target = probability.detach()
+        with _fixed_statistics(self):
+            worst = self._worst_noise(inputs, target, generator)
+            disturbed = self._probability(inputs + worst)
+        seen = pair.align(1, self._probability(pair.images[1]))
+        return dict(
+            loss_regions=region_information_loss(held, self.balance),
+            loss_adversarial=self.adversarial * divergence(target, disturbed),
+            loss_consistency=self.consistency * divergence(target, seen),
+            class_usage=entropy(held.detach().mean(0), 0) / math.log(held.shape[1]),
+        )
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """Probabilities of every pixel; superpixels are not asked."""
+        return SegState(inputs, probability=self._probability(inputs))
+
+    def _probability(self, inputs: Tensor) -> Tensor:
+        return self.decode_head(self.backbone(inputs), inputs.shape[2:])  # (B, K, H, W)
+
+    def _worst_noise(self, inputs: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(inputs.shape, generator=generator).to(inputs)
+        # Far enough that the quadratic divergence is seen in single precision.
+        trial = (0.1 * self.radius * _unit(noise)).requires_grad_()
+        with torch.enable_grad():
+            far = divergence(target, self._probability(inputs + trial))
+            (slope,) = torch.autograd.grad(far, trial)
+        return self.radius * _unit(slope)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Each image of (B, C, H, W) scaled to length one; zeros stay."""
+    return x / x.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+
+
+@contextmanager
+def _fixed_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch statistics as in training, running ones untouched: noise is no data."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    tracked = [norm.track_running_stats for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm, before in zip(norms, tracked, strict=True):
+            norm.track_running_stats = before

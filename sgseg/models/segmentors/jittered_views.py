@@ -1,0 +1,85 @@
+"""An image and a colour-jittered, mirrored copy of it: the two views of IIC."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ...ops.photometry import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+)
+from ...registry import MODELS
+
+
+class FlippedPair(NamedTuple):
+    """Two views of the same images; the second may be mirrored."""
+
+    images: tuple[Tensor, Tensor]
+    """(B, C, H, W) each."""
+    flipped: Tensor
+    """(B,) bool: whose second view is mirrored."""
+
+    def align(self, number: int, x: Tensor) -> Tensor:
+        """Mirror a map read from view ``number`` back to where the image's pixels are."""
+        return _flip(x, self.flipped) if number == 1 else x
+
+
+@MODELS.register_module()
+class JitteredViews(nn.Module):
+    """The image as it is, and a copy with other colours, mirrored half of the time.
+
+    As torchvision's ColorJitter: factors drawn evenly from 1 - x to 1 + x and the turn of the
+    hue from -x to x, for each image; their order is drawn once a step. The first three bands are
+    jittered, an infrared band is not.
+
+    Shapes: image (B, C, H, W) in [0, 1], C >= 3 -> :class:`FlippedPair`.
+
+    Args:
+        brightness, contrast, saturation, hue: half-widths; IIC has 0.4, 0.4, 0.4, 0.125 on
+            COCO-Stuff and 0.1 four times on Potsdam.
+        flip: probability of the mirror.
+
+    Raises:
+        ValueError: for a half-width outside [0, 1], or of the hue outside [0, 0.5].
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.4,
+        hue: float = 0.125,
+        flip: float = 0.5,
+    ) -> None:
+        super().__init__()
+        widths = (brightness, contrast, saturation, flip)
+        if not all(0 <= x <= 1 for x in widths) or not 0 <= hue <= 0.5:
+            raise ValueError(
+                f"JitteredViews: brightness, contrast, saturation, flip = {widths} must lie in "
+                f"[0, 1] and hue = {hue} in [0, 0.5]"
+            )
+        self.widths = (brightness, contrast, saturation, hue)
+        self.flip = flip
+
+    def forward(self, image: Tensor, generator: torch.Generator) -> FlippedPair:
+        """Both views of ``image``; ``generator`` lives on the CPU."""
+        free = torch.rand(5, len(image), generator=generator).to(image)
+        order = torch.randperm(4, generator=generator).tolist()
+        operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        jittered = image
+        for number in order:
+            if self.widths[number]:
+                centre = 0.0 if operations[number] is adjust_hue else 1.0
+                drawn = centre + self.widths[number] * (2 * free[number] - 1)  # (B,)
+                jittered = operations[number](jittered, drawn)
+        flipped = free[4] < self.flip
+        return FlippedPair((image, _flip(jittered, flipped)), flipped)
+
+
+def _flip(x: Tensor, flipped: Tensor) -> Tensor:
+    return torch.where(flipped.view(-1, 1, 1, 1), x.flip(3), x)

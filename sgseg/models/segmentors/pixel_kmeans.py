@@ -1,0 +1,52 @@
+"""PixelKMeans: the colour of a pixel is its feature, and nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from ...registry import MODELS
+from ...structures import SegState
+from .base import UnsupervisedSegmentor
+
+Config = Mapping[str, Any]
+
+
+@MODELS.register_module()
+class PixelKMeans(UnsupervisedSegmentor):
+    """K-Means on single pixels, as in IIC's table.
+
+    ``ClusterFeaturesHook`` fits the centres, ``UntrainedLoop`` leaves the steps out.
+
+    Shapes: inputs (B, C, H, W).
+
+    Args:
+        decode_head: a :class:`CentroidHead` on the C bands.
+        data_preprocessor: see :class:`ImagePreprocessor`; one scale for all bands and images.
+        seed: of the pixels drawn and of the first centres.
+    """
+
+    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
+
+    def __init__(
+        self,
+        decode_head: Config,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+        init_cfg: Config | None = None,
+    ) -> None:
+        super().__init__(
+            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+        )
+        self.decode_head = MODELS.build(decode_head)
+        self.seed = seed
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """What is clustered: (B, C, H, W)."""
+        return inputs
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """The nearest centre of every pixel."""
+        return SegState(inputs, probability=self.decode_head(inputs, inputs.shape[2:]))

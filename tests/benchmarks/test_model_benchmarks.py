@@ -1,0 +1,95 @@
+"""The benchmarks of blocks, parts, steps and metric, at a size of seconds."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+
+from sgseg.benchmarks import Result
+from sgseg.benchmarks.step import share_in_products
+from tests.conftest import ROOT
+
+TINY = "configs/sgseg/sgseg_diffgcn_mosaic.py"
+
+
+def measured(name: str, *arguments: str) -> Result:
+    """What ``tools/benchmark.py name arguments`` finds."""
+    module: Any = import_module(f"sgseg.benchmarks.{name}")
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("how", ["max", "mean"])
+def test_graph(how: str) -> None:
+    """Every block stands beside its plain form, equal to rounding, in less memory."""
+    size = ["--batch", "6", "--nodes", "60", "--knn", "10", "--channels", "32", "--repeats", "1"]
+    found = measured("graph", *size, "--aggregation", how)
+    rows = {row.name: row.values for row in found.rows}
+    for block in ("DGCNN", "DiffGCN"):
+        ours, plain = rows[f"{block}, ours"], rows[f"{block}, plain"]
+        assert ours["saved MB"] < 0.5 * plain["saved MB"]
+    assert {"PointNet, ours", "PointNet, plain", "DGCNN, EdgeConv"} <= set(rows)
+    differences = [value for name, value in found.figures.items() if "difference" in name]
+    assert len(differences) == 3 and max(differences) < 1e-5
+
+
+def test_edge_conv_is_the_same_block() -> None:
+    """torch-geometric's layer gets weights that make it compute Eq 15."""
+    graph: Any = import_module("sgseg.benchmarks.graph")
+    args = argparse.Namespace(batch=2, nodes=9, knn=3, channels=4, aggregation="max")
+    torch.manual_seed(0)
+    given = graph._inputs(args)
+    blocks = graph._blocks(args, given[2])["DGCNN"]
+    for block in blocks.values():
+        torch.testing.assert_close(block(*given[:3]), blocks["plain"](*given[:3]))
+
+
+def test_step() -> None:
+    """Times, shares within bounds, and memory that recomputing lowers."""
+    base = [str(ROOT / TINY), "--side", "32", "--repeats", "1", "--memory-batch", "2"]
+    found = measured("step", *base, "--amp", "off")
+    assert [row.name for row in found.rows] == ["float32, contiguous", "float32, channels_last"]
+    for row in found.rows:
+        assert 0 < row.values["in conv %"] < 100 and row.values["s/step"] > 0
+    totals = []
+    for checkpoint in ("none", "backbone", "both"):
+        only = measured("step", *base, "--memory-only", "--checkpoint", checkpoint, "--amp", "on")
+        assert only.rows == []
+        totals.append(only.figures["total, GB, bfloat16"])
+    assert totals[0] > totals[1] > totals[2]
+
+
+def test_share_in_products() -> None:
+    """A step that only multiplies matrices is nearly all product; one that adds has none."""
+    a = torch.rand(400, 400)
+    assert share_in_products(lambda: [a @ a for _ in range(20)]) > 0.5
+    assert share_in_products(lambda: [a + a for _ in range(20)]) == 0
+
+
+def test_model() -> None:
+    """Every part, whose arithmetic adds up to that of the whole."""
+    found = measured("model", str(ROOT / TINY), "--side", "32", "--repeats", "1")
+    work = {row.name: row.values["GFLOP"] for row in found.rows}
+    # Eight orders are read at inference.
+    parts = work["backbone"] + work["neck"] + 8 * work["head, order 1"]
+    assert parts == pytest.approx(work["whole"], rel=0.02)
+    assert work["head alone"] < work["whole"]
+
+
+def test_metric() -> None:
+    """Counting is set against inference and two plain ways."""
+    size = ["--batch", "1", "--sides", "32", "--repeats", "1", "--classes", "3"]
+    found = measured(
+        "metric", "--config", str(ROOT / "configs/sgseg/sgseg_diffgcn_folder.py"), *size
+    )
+    assert [row.name.split(", ")[1] for row in found.rows] == [
+        "inference",
+        "HungarianMetric.process",
+        "np.add.at",
+        "sklearn confusion_matrix",
+    ]

@@ -1,0 +1,133 @@
+"""Mutation score: of small changes to the code, the share that some test notices.
+
+Example:
+    python -m tests.reliability.mutate --sample 60 --seed 0
+
+Every comparison, arithmetic operator, number, boolean and ``not`` of ``sgseg/ops`` and
+``sgseg/evaluation`` can be changed; a sample of these, drawn by the seed, is tried one by one on a
+copy of the project. Changes of text and of arguments' defaults in signatures count like others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.In: ast.NotIn,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+
+
+class Mutator(ast.NodeTransformer):
+    """Changes the ``target``-th place it meets, and counts all."""
+
+    def __init__(self, target: int = -1) -> None:
+        self.target, self.count, self.said = target, 0, ""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Change an operator or a constant if it is its turn."""
+        super().generic_visit(node)
+        other: ast.AST | None = None
+        if type(node) in SWAPS:
+            other = SWAPS[type(node)]()
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+            other = ast.Constant(not node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            other = ast.Constant(node.value + 1)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+            other = node.operand
+        if other is None:
+            return node
+        self.count += 1
+        if self.count - 1 != self.target:
+            return node
+        self.said = f"{ast.dump(node)[:60]} -> {ast.dump(other)[:60]}"
+        return ast.copy_location(other, node)
+
+
+def places(path: Path) -> int:
+    """Number of changes that a file offers."""
+    counter = Mutator()
+    counter.visit(ast.parse(path.read_text()))
+    return counter.count
+
+
+def noticed(copy: Path, path: Path, number: int) -> tuple[bool, str]:
+    """Whether a test fails on change ``number`` of ``path``, and what was changed."""
+    original = (ROOT / path).read_text()
+    mutator = Mutator(number)
+    tree = ast.fix_missing_locations(mutator.visit(ast.parse(original)))
+    (copy / path).write_text(ast.unparse(tree))
+    own = f"tests/{path.parts[1]}/test_{path.stem}.py"
+    suites = [[own]] if (ROOT / own).is_file() else []
+    suites.append(["tests/ops", "tests/evaluation", "tests/paper", "tests/models/test_losses.py"])
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy)}
+    try:
+        for suite in suites:
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", *suite]
+            done = subprocess.run(command, cwd=copy, env=env, capture_output=True, timeout=600)
+            if done.returncode == 1:
+                return True, mutator.said
+            if done.returncode not in (0, 5):
+                return True, mutator.said + " (the tests could not be collected)"
+    except subprocess.TimeoutExpired:
+        return True, mutator.said + " (endless)"
+    finally:
+        (copy / path).write_text(original)
+    return False, mutator.said
+
+
+def main() -> None:
+    """Try a sample and print the score."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    files = [
+        p.relative_to(ROOT) for d in ("ops", "evaluation") for p in ROOT.glob(f"sgseg/{d}/*.py")
+    ]
+    every = [(path, n) for path in sorted(files) for n in range(places(ROOT / path))]
+    chosen = random.Random(args.seed).sample(every, min(args.sample, len(every)))
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        ignored = shutil.ignore_patterns(".git", ".venv", "work_dirs", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        for tried, (path, number) in enumerate(chosen, 1):
+            killed, said = noticed(copy, path, number)
+            found += killed
+            print(
+                f"{found}/{tried} {'noticed ' if killed else 'SURVIVED'} {path} {said}", flush=True
+            )
+    print(
+        f"mutation score {100 * found / len(chosen):.0f} % ({found} of {len(chosen)} of {len(every)})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -128,7 +128,7 @@ class Evil:
 
 
 @pytest.mark.parametrize("way", ["resume", "load_from"])
-@pytest.mark.parametrize("place", ["state_dict", "message_hub", "meta"])
+@pytest.mark.parametrize("place", ["state_dict", "meta"])
 def test_malicious_checkpoint(copied: Path, way: str, place: str) -> None:
     """Neither --resume nor load_from runs what a checkpoint holds, wherever it hides it."""
     saved = load_checkpoint(copied / "epoch_3.pth")

@@ -140,7 +140,7 @@ KEYS = sorted(
 )
 
 
-@quickly(60)
+@quickly(30)
 @given(options=st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
 def test_config_overrides(options: dict[str, Any]) -> None:
     """Any value under any key: a model that takes a step, or an error of a named kind."""

@@ -36,13 +36,19 @@ def stopped(work_dir: Path, kind: str, number: int, **options: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "workers"), [(4, 0), (8, 2), (3, 0), (6, 0), (7, 2), (9, 0)], ids=str
+    ("step", "workers"),
+    [
+        (4, 0),
+        (8, 2),
+        (7, 2),
+        *(pytest.param(step, 0, marks=pytest.mark.slow) for step in (1, 2, 3, 5, 6, 9, 10, 11)),
+    ],
 )
 def test_resumed_equals_unbroken(
     whole: dict[str, Any], tmp_path: Path, step: int, workers: int
 ) -> None:
     """Stopped at any step, an epoch's first or not, either side of the stages' boundary (8)."""
-    options = {"default_hooks.checkpoint.every_iters": 3, "workers": workers}
+    options: dict[str, Any] = {"default_hooks.checkpoint.every_iters": 3, "workers": workers}
     stopped(tmp_path, "step", step, **options)
     train(noisy_config(tmp_path, **options), resume=True)
     assert_same_run(load_checkpoint(tmp_path / "epoch_3.pth"), whole)
@@ -50,11 +56,13 @@ def test_resumed_equals_unbroken(
 
 
 def test_saving_does_not_change_a_run(whole: dict[str, Any], tmp_path: Path) -> None:
-    """Checkpoints in between, workers and another folder leave every number as it is."""
-    again = unbroken(tmp_path, workers=1, **{"default_hooks.checkpoint.every_iters": 1})
-    assert_same_run(again, whole)
+    """Checkpoints in between, workers, and --resume with nothing there leave every number."""
+    options: dict[str, Any] = {"default_hooks.checkpoint.every_iters": 1, "workers": 1}
+    train(noisy_config(tmp_path, **options), resume=True)
+    assert_same_run(load_checkpoint(tmp_path / "epoch_3.pth"), whole)
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     """With accumulation a checkpoint in between waits for the optimiser's step."""
     options = {
@@ -68,24 +76,14 @@ def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     assert_same_run(load_checkpoint(tmp_path / "run/epoch_3.pth"), expected)
 
 
-def test_two_files_in_between_are_kept(tmp_path: Path) -> None:
-    """The newest two stay, so that one is whole whatever happens to the other."""
+def test_what_does_not_fit_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    """Another batch size or sampler is refused with the way out; the newest two files stay."""
     stopped(tmp_path, "step", 7, **{"default_hooks.checkpoint.every_iters": 1})
     found = sorted(path.name for path in tmp_path.glob("*_iter_*"))
     assert found == ["epoch_1_iter_6.pth", "epoch_1_iter_7.pth"]
-
-
-def test_another_batch_size_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
-    """What was seen of the epoch is not known then; the error says how to go on."""
-    stopped(tmp_path, "step", 6, **{"default_hooks.checkpoint.every_iters": 1})
     config = noisy_config(tmp_path, **{"train_dataloader.batch_size": 4})
     with pytest.raises(ValueError, match="epoch of 4 steps, an epoch has 2 here"):
         train(config, resume=True)
-
-
-def test_another_sampler_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
-    """A sampler that cannot begin in the middle is refused by name."""
-    stopped(tmp_path, "step", 6, **{"default_hooks.checkpoint.every_iters": 1})
     config = noisy_config(tmp_path)
     config.train_dataloader.sampler.type = "DefaultSampler"
     with pytest.raises(ValueError, match="DefaultSampler cannot begin in the middle"):
@@ -100,12 +98,6 @@ def test_weights_alone_are_not_resumed(tmp_path: Path) -> None:
     again.load_from = str(next(tmp_path.glob("best_*.pth")))
     with pytest.raises(ValueError, match="holds no optimizer"):
         train(again, resume=True)
-
-
-def test_nothing_to_resume_starts_anew(whole: dict[str, Any], tmp_path: Path) -> None:
-    """--resume can stand in a script from the first call on."""
-    train(noisy_config(tmp_path), resume=True)
-    assert_same_run(load_checkpoint(tmp_path / "epoch_3.pth"), whole)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

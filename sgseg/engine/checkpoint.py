@@ -33,6 +33,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise ValueError(f"{path}: holds no state_dict, so it is not a checkpoint of sgseg")
+    if "config" in checkpoint.get("meta", {}):
+        raise ValueError(
+            f"{path}: not read, for its meta holds `config`: text that mmengine would run as "
+            "Python when resuming. Checkpoints of sgseg hold `cfg`, which nothing runs"
+        )
     return checkpoint
 
 

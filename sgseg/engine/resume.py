@@ -58,6 +58,7 @@ class PlainCheckpointHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Undo the plain form; refuse to resume what does not fit."""
+        checkpoint.get("meta", {}).pop("config", None)  # mmengine would run this text
         hub = checkpoint.get("message_hub")
         if isinstance(hub, dict):
             hub["log_scalars"] = restore_buffers(hub.get("log_scalars", {}))

@@ -8,8 +8,8 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from ..datasets.files import write_atomically
 from .monitor import peak_memory_mib
 
 CARD = "run.json"
-_PACKAGES = ("torch", "numpy", "scipy", "opencv-python", "scikit-image", "torch-geometric")
-_ENGINES = ("mmengine", "onedl-mmengine")
+_PACKAGES = (
+    *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
+    *("opencv-python", "opencv-python-headless", "torch-geometric"),
+)
 _OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher")
 """Keys that say where a run is, not what it computes: not part of its hash."""
 
@@ -106,11 +108,11 @@ def _device() -> str:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import packages_distributions
-
-    engines = packages_distributions().get("mmengine", [])
-    names = [*_PACKAGES, *(name for name in _ENGINES if name in engines)]
-    return dict(python=platform.python_version()) | {name: version(name) for name in names}
+    found = dict(python=platform.python_version())
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # one of several that give the same module
+            found[name] = version(name)
+    return found
 
 
 def _commit() -> str | None:

@@ -121,12 +121,10 @@ def main() -> None:
         for tried, (path, number) in enumerate(chosen, 1):
             killed, said = noticed(copy, path, number)
             found += killed
-            print(
-                f"{found}/{tried} {'noticed ' if killed else 'SURVIVED'} {path} {said}", flush=True
-            )
-    print(
-        f"mutation score {100 * found / len(chosen):.0f} % ({found} of {len(chosen)} of {len(every)})"
-    )
+            verdict = "noticed" if killed else "SURVIVED"
+            print(f"{found}/{tried} {verdict} {path} {said}", flush=True)
+    share = f"{found} of {len(chosen)} tried, of {len(every)} there are"
+    print(f"mutation score {100 * found / len(chosen):.0f} % ({share})")
 
 
 if __name__ == "__main__":

@@ -128,11 +128,17 @@ class Evil:
 
 
 @pytest.mark.parametrize("way", ["resume", "load_from"])
-@pytest.mark.parametrize("place", ["state_dict", "meta"])
+@pytest.mark.parametrize("place", ["state_dict", "meta", "config text"])
 def test_malicious_checkpoint(copied: Path, way: str, place: str) -> None:
-    """Neither --resume nor load_from runs what a checkpoint holds, wherever it hides it."""
+    """Neither --resume nor load_from runs what a checkpoint holds, wherever it hides it.
+
+    mmengine resumes by running the text at ``meta["config"]`` as Python, if there is one.
+    """
     saved = load_checkpoint(copied / "epoch_3.pth")
-    saved[place]["evil"] = Evil(copied / "owned")
+    if place == "config text":
+        saved["meta"]["config"] = f"open({str(copied / 'owned')!r}, 'w')"
+    else:
+        saved[place]["evil"] = Evil(copied / "owned")
     for path in copied.glob("epoch_*.pth"):
         torch.save(saved, path)
     config = quick_config(copied)
@@ -141,6 +147,19 @@ def test_malicious_checkpoint(copied: Path, way: str, place: str) -> None:
     with pytest.raises(ValueError, match="read"):
         train(config, resume=way == "resume")
     assert not (copied / "owned").exists()
+
+
+def test_config_text_is_not_run_without_our_loader(copied: Path, tmp_path: Path) -> None:
+    """The checkpoint hook drops the text for whoever drives mmengine's Runner by hand."""
+    from mmengine.runner import Runner
+
+    saved = load_checkpoint(copied / "epoch_2.pth")
+    saved["meta"]["config"] = f"open({str(tmp_path / 'owned')!r}, 'w')"
+    torch.save(saved, tmp_path / "evil.pth")
+    runner = Runner.from_cfg(noisy_config(tmp_path / "by_hand"))
+    runner._load_from, runner._resume = str(tmp_path / "evil.pth"), True
+    runner.train()
+    assert not (tmp_path / "owned").exists()
 
 
 def limited(folder: str) -> None:
@@ -198,7 +217,8 @@ def test_the_run_card(finished: Path) -> None:
     assert card["ended"] == "finished" and (card["epoch"], card["iter"]) == (3, 12)
     assert card["data"]["dataset"] == "TextureMosaic" and len(card["data"]["protocol_sha256"]) == 64
     assert card["seed"] == 0 and card["processes"] == 1 and card["deterministic"] is False
-    assert {"torch", "mmengine", "numpy", "python"} <= card["packages"].keys() | {"mmengine"}
+    assert {"torch", "numpy", "python"} <= card["packages"].keys()
+    assert {"mmengine", "onedl-mmengine"} & card["packages"].keys()
     assert card["config"]["model"]["type"].endswith(".SGSeg")
     assert card["wall_seconds"] > 0 and card["peak_memory_mib"] > 0 and card["device"]
 

@@ -71,7 +71,8 @@ def export_onnx(
         opset: ONNX's version of its operators; default the one torch prefers.
 
     Raises:
-        ValueError: if the two do not agree, with both figures, or ``images`` is empty.
+        ValueError: if the two do not agree, with both figures, if ``images`` is empty, or for a
+            model with a part that ONNX does not know.
         RuntimeError: without the packages of ``sgseg[export]``.
     """
     network = segmenter.network
@@ -161,20 +162,26 @@ def _write(
         import onnxscript
     except ImportError as error:
         raise RuntimeError('Exporting needs onnx: pip install "sgseg[export]"') from error
-    with _quietly(), torch.no_grad():
-        program = torch.onnx.export(
-            _Exported(network.model).eval(),
-            example,
-            input_names=names,
-            output_names=["probability"],
-            opset_version=opset,
-            dynamo=True,
-            dynamic_shapes=tuple(free),
-            custom_translation_table={
-                torch.ops.aten._cdist_forward.default: _distances(onnxscript.opset18)
-            },
-            verbose=False,
-        )
+    try:
+        with _quietly(), torch.no_grad():
+            program = torch.onnx.export(
+                _Exported(network.model).eval(),
+                example,
+                input_names=names,
+                output_names=["probability"],
+                opset_version=opset,
+                dynamo=True,
+                dynamic_shapes=tuple(free),
+                custom_translation_table={
+                    torch.ops.aten._cdist_forward.default: _distances(onnxscript.opset18)
+                },
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(
+            "export: this model has a part that ONNX cannot express, for example superpixels "
+            f"computed outside torch (FixedSuperpixels); use its checkpoint. {error}"
+        ) from error
     assert program is not None  # with dynamo=True
     proto = program.model_proto
     for name in names[1:]:  # an input with a value of its own may be left out

@@ -79,7 +79,7 @@ class Segmenter:
             ) from error
         network = TorchNetwork(model, torch.device(device or get_device()), compile, precision)
         evaluation = saved.get("meta", {}).get("evaluation") or {}
-        mapping, classes = _class_table(evaluation, network.num_classes)
+        mapping, classes = _class_table(evaluation, config.model.decode_head.num_classes)
         side = config.get("predict_side") if side is None else side
         self._set_up(network, mapping, classes, side or 0, tile, overlap)
 

@@ -23,7 +23,6 @@ class Network(Protocol):
     """Images to class probabilities, by torch or another runtime."""
 
     bands: int
-    num_classes: int
     standardises: bool
     """Whether each image is standardised by its own statistics."""
 
@@ -66,7 +65,6 @@ class TorchNetwork:
         self.device = device
         self.half = precision == "bfloat16"
         self.bands: int = prepared.data_preprocessor.bands
-        self.num_classes: int = prepared.decode_head.num_classes
         self.standardises: bool = prepared.data_preprocessor.standardise == "image"
         self._probability: Callable[[Tensor], Tensor] = prepared.probability
         if compile:

@@ -57,7 +57,6 @@ class ONNXNetwork:
         self.session = session
         self.about: dict[str, Any] = json.loads(text)
         self.bands: int = self.about["bands"]
-        self.num_classes = len(self.about["mapping"])
         self.standardises: bool = self.about["standardise"] == "image"
 
     def __call__(self, images: Tensor, statistics: Statistics | None = None) -> Tensor:

@@ -114,18 +114,28 @@ def blend(network: Network, source: Rows, tile: int, overlap: int) -> Iterator[T
     height, width, _ = source.shape
     down, across = windows(height, tile, overlap), windows(width, tile, overlap)
     statistics = image_statistics(source, tile) if network.standardises else None
-    band = torch.zeros(network.num_classes, 0, width)
+    begun: Tensor | None = None  # rows that the windows above reach into
     for number, y in enumerate(down):
-        missing = y.stop - y.start - band.shape[1]
-        band = torch.cat([band, band.new_zeros(len(band), missing, width)], 1)  # (K, rows, W)
         rows = source.rows(y.start, y.stop)
+        band: Tensor | None = None
         for x in across:
             image = to_unit(rows[:, x.start : x.stop])[None]  # (1, C, h, w)
-            weight = y.weight[:, None] * x.weight  # (h, w)
-            band[:, :, x.start : x.stop] += network(image, statistics)[0].cpu() * weight
+            probability = network(image, statistics)[0].cpu()  # (K, h, w)
+            if band is None:
+                band = _continued(begun, len(probability), y.stop - y.start, width)
+            band[:, :, x.start : x.stop] += probability * (y.weight[:, None] * x.weight)
+        assert band is not None  # an image has a column
         done = (down[number + 1].start if number + 1 < len(down) else height) - y.start
         yield band[:, :done]
-        band = band[:, done:].clone()
+        begun = band[:, done:].clone()
+
+
+def _continued(begun: Tensor | None, classes: int, height: int, width: int) -> Tensor:
+    """(K, height, W) zeros, the rows that have ``begun`` first."""
+    band = torch.zeros(classes, height, width)
+    if begun is not None:
+        band[:, : begun.shape[1]] = begun
+    return band
 
 
 def enlarged(bands: Iterator[Tensor], height: int, size: tuple[int, int]) -> Iterator[Tensor]:

@@ -10,11 +10,12 @@ import onnx
 import pytest
 import torch
 
-from sgseg.apis import Segmenter, export
+from sgseg.apis import Segmenter, build_config, export
 from sgseg.apis.export import compare, export_onnx, sample_images
 from sgseg.apis.tiling import to_unit
 from tests.apis.models import save, small_config, small_model
 from tests.apis.test_tiling import scene
+from tests.conftest import ROOT
 from tests.system.test_commands import run
 
 NAMES = ["brick", "grass", "gravel"]
@@ -95,6 +96,14 @@ def test_what_differs_is_not_kept(
     assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
     with pytest.raises(ValueError, match="no image to compare on"):
         export_onnx(stranger, tmp_path / "other.onnx", [])
+
+
+def test_what_onnx_cannot_express(tmp_path: Path) -> None:
+    """Superpixels computed by NumPy have no graph: the error says so."""
+    config = build_config(ROOT / "configs/sgseg/sgseg_diffgcn_slic_mosaic.py")
+    segmenter = Segmenter(config, save(small_model(config), tmp_path / "slic.pth"))
+    with pytest.raises(ValueError, match="FixedSuperpixels"):
+        export_onnx(segmenter, tmp_path / "slic.onnx", sample_images(3, 1, 32))
 
 
 def test_foreign_files_are_named(exported: Any, tmp_path: Path) -> None:

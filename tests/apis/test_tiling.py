@@ -99,7 +99,7 @@ def test_odd_sizes() -> None:
 class Disagreeing:
     """A network that is sure of another class in every window it is asked about."""
 
-    bands, num_classes, standardises = 1, 2, False
+    bands, standardises = 1, False
 
     def __init__(self) -> None:
         self.calls = 0

@@ -36,12 +36,12 @@ class RasterAttention(nn.Module):
         height, width = x.shape[2:]
         parts = [self.key_channels, self.key_channels, self.value_channels]
         query, key, value = (
-            part.transpose(1, 2) for part in self.project(x).flatten(2).split(parts, 1)
-        )  # (B, HW, C') each
+            part.transpose(1, 2)[:, None] for part in self.project(x).flatten(2).split(parts, 1)
+        )  # (B, 1, HW, C') each; ONNX has attention with heads only
         seen = None
         if order:
             rank = visiting_rank(order, height, width).flatten().to(x.device)  # (HW,)
             seen = rank[None, :] <= rank[:, None]  # (HW, HW)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)  # (B, HW, C')
-        gathered = found.transpose(1, 2).unflatten(2, (height, width))  # (B, C', H, W)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        gathered = found[:, 0].transpose(1, 2).unflatten(2, (height, width))  # (B, C', H, W)
         return self.join(torch.cat([x, gathered], 1))  # (B, C, H, W)

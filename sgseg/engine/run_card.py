@@ -22,6 +22,7 @@ import sgseg
 
 from ..datasets.files import write_atomically
 from .monitor import peak_memory_mib
+from .record import json_safe
 
 CARD = "run.json"
 _PACKAGES = (
@@ -34,7 +35,7 @@ _OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher")
 
 def config_as_json(config: Config) -> dict[str, Any]:
     """A resolved config as plain values, classes by their full name."""
-    return json.loads(json.dumps(config.to_dict(), default=_named, sort_keys=True))
+    return _plain(config.to_dict())
 
 
 def config_sha256(config: Config) -> str:
@@ -87,10 +88,10 @@ def run_card(runner: Runner, resumed_from: Path | None = None) -> Iterator[None]
 def _facts(runner: Runner) -> dict[str, Any]:
     dataset = runner.train_dataloader.dataset
     protocol = (getattr(dataset, "metainfo", None) or {}).get("protocol") or {}
-    described = json.dumps(protocol, sort_keys=True, default=str).encode()
+    described = json.dumps(_plain(protocol), sort_keys=True).encode()
     return dict(
         code=dict(sgseg=sgseg.__version__, commit=_commit()),
-        data=protocol | dict(protocol_sha256=hashlib.sha256(described).hexdigest()),
+        data=_plain(protocol) | dict(protocol_sha256=hashlib.sha256(described).hexdigest()),
         seed=runner.seed,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         processes=get_world_size(),
@@ -143,6 +144,12 @@ def _ending(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _named(value: Any) -> str:
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return json_safe(value)
     name = getattr(value, "__qualname__", None)
     return f"{value.__module__}.{name}" if name else str(value)

@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow lint docs clean
+.PHONY: help setup demo test test-slow test-fork fuzz coverage mutation lint docs clean
 help:
 	@echo "make demo       train SGSeg on real textures, compare it, leave pictures (5 minutes)"
 	@echo "make test       lint, types and all fast tests"
 	@echo "make test-slow  the long proofs"
+	@echo "make test-fork  the fast tests on the maintained fork of mmengine, in its own environment"
+	@echo "make fuzz       5,000 new examples each of damaged images and config overrides"
+	@echo "make coverage   lines and branches of sgseg/ that the fast tests run"
+	@echo "make mutation   share of small changes to ops/ and evaluation/ that a test notices"
 	@echo "make docs       build docs/_build/html"
 
 $(STAMP): requirements/lock.txt pyproject.toml
@@ -34,9 +38,31 @@ test: lint
 test-slow: setup
 	$(BIN)/pytest -m slow
 
+FORK := .venv-fork
+$(FORK)/.installed: requirements/lock.txt pyproject.toml
+	$(PYTHON) -m venv $(FORK)
+	$(FORK)/bin/python -m pip install --quiet --requirement requirements/lock.txt
+	$(FORK)/bin/python -m pip uninstall --quiet --yes mmengine
+	$(FORK)/bin/python -m pip install --quiet --no-deps onedl-mmengine==0.10.12
+	$(FORK)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-fork: $(FORK)/.installed
+	OMP_NUM_THREADS=1 $(FORK)/bin/pytest -m "not slow" --numprocesses 2
+
+fuzz: setup
+	SGSEG_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/pytest tests/reliability/test_fuzz.py
+
+coverage: setup
+	$(BIN)/python -m pip install --quiet pytest-cov
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --cov=sgseg --cov-report=term
+
+mutation: setup
+	$(BIN)/python -m tests.reliability.mutate --sample 60
+
 docs: setup
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info
+	rm -rf $(VENV) $(FORK) build dist docs/_build *.egg-info

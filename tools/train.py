@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--amp", action="store_true", help="train in half precision")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
+    parser.add_argument("--deterministic", action="store_true", help="repeatable on a GPU too")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
@@ -37,6 +38,7 @@ def main() -> None:
         work_dir=args.work_dir,
         seed=args.seed,
         amp=args.amp,
+        deterministic=args.deterministic,
         launcher=args.launcher,
         preset=args.preset,
         options=args.cfg_options,

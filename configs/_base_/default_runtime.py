@@ -9,6 +9,7 @@ from sgseg.engine import (
     EqualBuffersHook,
     EvaluatedCheckpointHook,
     EvaluationRecordHook,
+    FiniteLossHook,
     LabelFreeHook,
     LateScalarsHook,
     PeakMemoryHook,
@@ -27,6 +28,7 @@ default_hooks = dict(
     checkpoint=dict(
         type=EvaluatedCheckpointHook,
         interval=1,
+        every_iters=0,  # set it where an epoch takes longer than you would like to lose
         # Two at least: the old file goes before the new one is whole.
         max_keep_ckpts=2,
         save_best="accuracy",  # kept apart as best_*.pth: it is selected with labels
@@ -34,6 +36,7 @@ default_hooks = dict(
         backend_args=dict(backend="sgseg_atomic"),
     ),
     sampler_seed=dict(type=DistSamplerSeedHook),
+    finite=dict(type=FiniteLossHook),
     guard=dict(type=CollapseGuardHook),
     label_free=dict(type=LabelFreeHook, images=16),
     clock=dict(type=TrainingClockHook),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
+from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.checkpoint import load_checkpoint
+from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
+from ..engine.run_card import run_card
 from .preset import apply_preset, read_preset, type_name
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -27,6 +34,7 @@ def build_config(
     work_dir: str | Path | None = None,
     seed: int | None = None,
     amp: bool = False,
+    deterministic: bool = False,
     launcher: str = "none",
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -42,6 +50,8 @@ def build_config(
         work_dir: where everything is written; default ``work_dirs/<config name>``.
         seed: of weights, order of images, augmentations and raster orders.
         amp: train under autocast, bfloat16 on a CPU.
+        deterministic: refuse operations whose result depends on chance, and pick equal algorithms
+            each time. CPU runs repeat without it.
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
         preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
@@ -71,8 +81,11 @@ def build_config(
     if amp:
         on_gpu = torch.cuda.is_available()
         config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
+    if deterministic:
+        config.randomness = dict(config.get("randomness") or {}, deterministic=True)
+        config.env_cfg.cudnn_benchmark = False
     if options:
-        config.merge_from_dict(dict(options))
+        _merge(config, options)
     _check_length(config)
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
@@ -82,6 +95,16 @@ def build_config(
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
     return config
+
+
+def _merge(config: Config, options: Mapping[str, Any]) -> None:
+    try:
+        config.merge_from_dict(dict(options))
+    except AttributeError as error:
+        raise ValueError(
+            f"--cfg-options: {dict(options)}: one of these sets a key inside a value that holds "
+            f"none ({error})"
+        ) from error
 
 
 def _adapt_to_cpu(config: Config) -> None:
@@ -98,23 +121,69 @@ def _adapt_to_cpu(config: Config) -> None:
 
 
 def _join_processes(config: Config) -> None:
-    """Open the process group that torchrun prepared, where mmengine would ask for a GPU."""
-    if config.launcher == "pytorch" and not torch.cuda.is_available():
-        torch.distributed.init_process_group("gloo")
+    """Open the process group that torchrun prepared, where mmengine would go wrong.
+
+    It asks for a GPU; and after a restart torchrun's store still holds the addresses of the
+    processes that died (pytorch issue 135712), so each start has keys of its own.
+    """
+    on_gpu = torch.cuda.is_available()
+    if config.launcher != "pytorch" or (on_gpu and not _restarts()):
+        return
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, rank, world = next(iter(rendezvous("env://")))
+    store = PrefixStore(f"start_{_restarts()}", store)
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
+    )
+
+
+def _restarts() -> int:
+    """How often torchrun has started this process again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def train(config: Config, resume: bool = False) -> Runner:
     """Train as the config says; returns the runner when done.
 
+    ``run.json`` in the work dir says what ran and how it ended. SIGTERM and Ctrl-C save a
+    checkpoint first (:func:`sgseg.engine.interrupt.leaving_on_signals`).
+
     Args:
         config: from :func:`build_config`.
-        resume: go on from the newest checkpoint in ``config.work_dir``, if there is one.
+        resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one. A
+            process that torchrun starts again does so unasked.
+
+    Raises:
+        ValueError: for a checkpoint to load or resume from that is broken or does not fit.
     """
-    config.resume = resume
     _join_processes(config)
+    if (config.get("randomness") or {}).get("deterministic"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
+    config.resume = False  # decided below
     runner = Runner.from_cfg(config)
-    runner.train()
+    start = _starting_point(runner, resume or _restarts() > 0)
+    with run_card(runner, start), leaving_on_signals(runner):
+        runner.train()
     return runner
+
+
+def _starting_point(runner: Runner, resume: bool) -> Path | None:
+    """Tell the runner where to begin; returns the checkpoint it goes on from."""
+    folder = Path(runner.work_dir)
+    if is_main_process():
+        sweep_parts(folder)
+    given = runner._load_from
+    if given is not None and "://" not in str(given):
+        load_checkpoint(given)
+    if not resume:
+        return None
+    start = Path(given) if given else newest_checkpoint(folder, runner.logger.warning)
+    if start is None:
+        runner.logger.info(f"{folder} holds no checkpoint to go on from: training starts anew")
+        return None
+    runner._load_from, runner._resume = str(start), True
+    return start
 
 
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from mmengine.dataset import DefaultSampler
 
@@ -18,6 +19,13 @@ class DrawSampler(DefaultSampler):
     repeat the augmentations of the first.
     """
 
+    _seen = 0
+
+    def skip(self, count: int) -> None:
+        """Begin the next pass behind this rank's first ``count`` items, seen before a restart."""
+        self._seen = count
+
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
-        for index in super().__iter__():
+        seen, self._seen = self._seen, 0
+        for index in islice(super().__iter__(), seen, None):
             yield Draw(index, self.epoch)

@@ -1,15 +1,17 @@
 """Hooks and optimiser construction around mmengine's Runner."""
 
 from .atomic import AtomicLocalBackend
-from .checkpoint import EvaluatedCheckpointHook, PlainCheckpointHook
 from .clock import TrainingClockHook
 from .clustering import ClusterFeaturesHook
 from .distributed import EqualBuffersHook
+from .finite import FiniteLossHook
 from .guard import CollapseGuardHook
 from .label_free import LabelFreeHook, LabelFreeStoppingHook
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
+from .resume import PlainCheckpointHook
+from .saving import EvaluatedCheckpointHook
 from .scalars import LateScalarsHook
 from .stage import AlternatingStageHook, TrainingStageHook
 from .statistics import SetStatisticsHook
@@ -25,6 +27,7 @@ __all__ = [
     "EqualBuffersHook",
     "EvaluatedCheckpointHook",
     "EvaluationRecordHook",
+    "FiniteLossHook",
     "LabelFreeHook",
     "LabelFreeStoppingHook",
     "LateScalarsHook",

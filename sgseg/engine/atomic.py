@@ -16,8 +16,20 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write ``obj`` to ``filepath``; an interruption leaves at most a ``.part`` file."""
-        write_atomically(Path(filepath), obj)
+        """Write ``obj`` to ``filepath``; an interruption leaves at most a ``.part`` file.
+
+        Raises:
+            OSError: if it cannot be written, a full disk for example.
+        """
+        try:
+            write_atomically(Path(filepath), obj)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror or error}: could not be saved ({len(obj) / 2**20:.1f} MiB). The "
+                "checkpoints before it stand; make room and go on with --resume",
+                str(filepath),
+            ) from error
 
 
 register_backend("sgseg_atomic", AtomicLocalBackend, force=True)

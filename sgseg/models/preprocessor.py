@@ -47,6 +47,8 @@ class ImagePreprocessor(BaseDataPreprocessor):
         non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking)
+        if bands < 1:
+            raise ValueError(f"ImagePreprocessor: bands = {bands}; must be >= 1")
         if standardise not in get_args(Standardise):
             raise ValueError(
                 f"ImagePreprocessor: standardise = {standardise!r}; choose one of "

@@ -174,10 +174,10 @@ def joint_counts(p: Tensor, q: Tensor, half_window: int = 0) -> Tensor:
             f"joint_counts: p {tuple(p.shape)} and q {tuple(q.shape)} must both be (B, K, H, W)"
         )
     height, width = p.shape[2:]
-    if not 0 <= half_window < min(height, width):
+    if half_window % 1 or not 0 <= half_window < min(height, width):
         raise ValueError(
-            f"joint_counts: half_window = {half_window} must be >= 0 and smaller than the image "
-            f"({height} x {width}): lower half_window or use larger images"
+            f"joint_counts: half_window = {half_window} must be whole, >= 0 and smaller than the "
+            f"image ({height} x {width}): lower half_window or use larger images"
         )
     if half_window == 0:
         return (p.flatten(2) @ q.flatten(2).mT).sum(0, keepdim=True)  # (1, K, K)

@@ -54,6 +54,17 @@ def test_builds_with_a_rate_for_every_part(path: Path) -> None:
         assert loader.sampler.round_up is False  # padded samples would count twice
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_takes_a_step(path: Path) -> None:
+    """Every config's model, at full width, goes forward and back in its last stage."""
+    model = MODELS.build(build_config(path).model)
+    bands = model.data_preprocessor.bands
+    with as_fake(model):
+        losses = model.loss(torch.empty(2, bands, 64, 64))
+        sum(value for key, value in losses.items() if "loss" in key).backward()
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
     """The config a run writes down is the config it ran."""

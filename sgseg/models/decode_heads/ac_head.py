@@ -118,6 +118,11 @@ class ACHead(nn.Module):
                 f"ACHead: num_classes = {num_classes} must be >= 2 and multipliers = "
                 f"{tuple(multipliers)} must not shrink"
             )
+        if in_channels < 1 or base_channels < 1:
+            raise ValueError(
+                f"ACHead: in_channels = {in_channels} and base_channels = {base_channels} must be "
+                ">= 1"
+            )
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.stem = nn.Sequential(

@@ -25,4 +25,12 @@ class DilatedDepthwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """All branches of ``x``, in the order of the dilations."""
+        if x.device.type == "cpu":
+            # torch 2.13: the weights' gradient of this convolution in bfloat16, channels last, is
+            # garbage of 1e17 and more, and writes outside its memory (measured, oneDNN).
+            with torch.autocast("cpu", enabled=False):
+                return self._join(x.to(next(self.parameters()).dtype))
+        return self._join(x)
+
+    def _join(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self.branches], 1)

@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...ops.precision import full_precision
 from ...registry import MODELS
+
+_instance_norm = full_precision(F.instance_norm)
 
 
 @MODELS.register_module()
@@ -42,5 +45,5 @@ class GatedFusion(nn.Module):
     def forward(self, image: Tensor, projected: Tensor) -> Tensor:
         """Concatenate ``image`` and the gated ``projected``."""
         if self.normalise:
-            projected = F.instance_norm(projected.float())
+            projected = _instance_norm(projected)
         return torch.cat([image, (self.gate * projected).to(image.dtype)], 1)

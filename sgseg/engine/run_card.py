@@ -1,0 +1,155 @@
+"""``run.json``: what a run was, on which code and data, and how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.runner import Runner
+
+import sgseg
+
+from ..datasets.files import write_atomically
+from .monitor import peak_memory_mib
+from .record import json_safe
+
+CARD = "run.json"
+_PACKAGES = (
+    *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
+    *("opencv-python", "opencv-python-headless", "torch-geometric"),
+)
+_OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher")
+"""Keys that say where a run is, not what it computes: not part of its hash."""
+
+
+def config_as_json(config: Config) -> dict[str, Any]:
+    """A resolved config as plain values, classes by their full name."""
+    return _plain(config.to_dict())
+
+
+def config_sha256(config: Config) -> str:
+    """Digest of what a config computes: equal configs in different folders have the same."""
+    plain = {k: v for k, v in config_as_json(config).items() if k not in _OF_THE_PLACE}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def run_card(runner: Runner, resumed_from: Path | None = None) -> Iterator[None]:
+    """Write ``run.json`` at the beginning of this block and at its end, whatever ends it.
+
+    A killed process leaves ``"ended": "running"``. A resumed run keeps the cards of the runs it
+    goes on from, without their configs, under ``before``.
+
+    Args:
+        runner: of the run.
+        resumed_from: the checkpoint, if the run goes on from one.
+    """
+    if not is_main_process():
+        yield
+        return
+    path = Path(runner.work_dir) / CARD
+    start = time.monotonic()
+    card = _facts(runner) | dict(
+        started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        resumed_from=resumed_from and resumed_from.name,
+        before=_earlier(path) if resumed_from else [],
+    )
+
+    def write(ended: str) -> None:
+        state = dict(
+            ended=ended,
+            epoch=runner.epoch,
+            iter=runner.iter,
+            wall_seconds=round(time.monotonic() - start, 1),
+            peak_memory_mib=round(peak_memory_mib(), 1),
+        )
+        write_atomically(path, json.dumps(card | state, indent=1).encode())
+
+    write("running")
+    try:
+        yield
+    except BaseException as error:
+        write(_ending(error))
+        raise
+    write("finished")
+
+
+def _facts(runner: Runner) -> dict[str, Any]:
+    dataset = runner.train_dataloader.dataset
+    protocol = (getattr(dataset, "metainfo", None) or {}).get("protocol") or {}
+    described = json.dumps(_plain(protocol), sort_keys=True).encode()
+    return dict(
+        code=dict(sgseg=sgseg.__version__, commit=_commit()),
+        data=_plain(protocol) | dict(protocol_sha256=hashlib.sha256(described).hexdigest()),
+        seed=runner.seed,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
+        processes=get_world_size(),
+        device=_device(),
+        packages=_versions(),
+        config_sha256=config_sha256(runner.cfg),
+        config=config_as_json(runner.cfg),
+    )
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def _versions() -> dict[str, str]:
+    found = dict(python=platform.python_version())
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # one of several that give the same module
+            found[name] = version(name)
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of a checked-out sgseg, ``+`` behind it if files differ; None if installed."""
+    folder = Path(sgseg.__file__).parent
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _earlier(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    before = card.pop("before", [])
+    return [*before, {key: value for key, value in card.items() if key != "config"}]
+
+
+def _ending(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"left on a signal, exit code {error.code}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return json_safe(value)
+    name = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{name}" if name else str(value)

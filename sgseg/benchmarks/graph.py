@@ -88,10 +88,11 @@ class EdgeConvBlock(nn.Module):
         self.edge_index = torch.stack([(neighbours + first).flatten(), target])  # (2, B*N*k)
         out, width = block.linear.weight.shape
         self.linear, self.norm = nn.Linear(width, out, bias=False), nn.BatchNorm1d(out)
-        node, change = block.linear.weight.detach().chunk(2, 1)
-        self.linear.weight.data.copy_(torch.cat([node, -change], 1))
         layers = nn.Sequential(self.linear, self.norm, nn.ReLU())
         self.conv = EdgeConv(layers, aggr=aggregation)
+        # Only now: a convolution of torch-geometric draws the weights of its layers anew.
+        node, change = block.linear.weight.detach().chunk(2, 1)
+        self.linear.weight.data.copy_(torch.cat([node, -change], 1))
 
     def forward(self, x: Tensor, pos: Tensor, neighbours: Tensor) -> Tensor:
         """Refine nodes (B, N, C)."""

@@ -11,7 +11,7 @@ import multiprocessing
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -29,15 +29,18 @@ from ..datasets.windows import open_rows
 from ..engine.checkpoint import load_checkpoint
 from ..registry import MODELS
 from . import measure
-from .result import Result, Row
+from .result import Goal, Result, Row
 
 Probability = Callable[[Tensor], Tensor]
+EXACT = ("prepared", "prepared, compiled", "ONNX Runtime")
 WAYS = ("inference mode", "prepared", "prepared, bfloat16", "prepared, compiled", "ONNX Runtime")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of ``tools/benchmark.py inference``."""
-    parser.add_argument("config", help="config of the model")
+    parser.add_argument(
+        "--config", default="configs/sgseg/sgseg_diffgcn_folder.py", help="config of the model"
+    )
     parser.add_argument("--checkpoint", help="trained weights; default fresh ones")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
     parser.add_argument("--images", help="folder to compare labels on; default textures")
@@ -69,7 +72,22 @@ def run(args: Namespace) -> Result:
             agreement = compare(ways, images)
             for batch in args.batches:
                 rows += measured(ways, images[:batch], args.repeats, agreement)
-    return Result(f"Inference of {Path(args.config).stem} at {args.size} pixels", rows, figures)
+    title = f"Inference of {Path(args.config).stem} at {args.size} pixels"
+    return Result(title, rows, figures, list(_goals(rows, figures)))
+
+
+def _goals(rows: list[Row], figures: dict[str, float | str]) -> Iterator[Goal]:
+    """Every exact way gives the plain way's labels; a large image fits."""
+    for row in rows:
+        batch, way = row.name.split(", ", 1)
+        if way == "prepared":
+            yield Goal(f"{batch}, time plain / prepared", row.values["x plain"], ">=", 1.0)
+        if way in EXACT and batch == rows[0].name.split(", ")[0]:
+            equal = row.values["labels equal, %"]
+            yield Goal(f"labels of {way} equal to plain, %", equal, ">=", 99.99)
+    if "growth of the largest resident, MiB" in figures:
+        growth = float(figures["growth of the largest resident, MiB"])
+        yield Goal("large image, growth of memory, MiB", growth, "<=", 4096)
 
 
 def fresh(config: Config, folder: Path) -> Path:

@@ -32,7 +32,9 @@ def test_rows_of_every_way(tmp_path: Path) -> None:
     recipe, checkpoint = written(tmp_path)
     parser = ArgumentParser()
     inference.add_arguments(parser)
-    given = f"{recipe} --checkpoint {checkpoint} --count 3 --size 40 --batches 1 2 --repeats 1"
+    given = (
+        f"--config {recipe} --checkpoint {checkpoint} --count 3 --size 40 --batches 1 2 --repeats 1"
+    )
     ways = ["--ways", "inference mode", "prepared"]
     result = inference.run(parser.parse_args([*given.split(), *ways]))
     named = {row.name: row.values for row in result.rows}

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from mmengine.config import Config
@@ -161,11 +162,25 @@ def train(config: Config, resume: bool = False) -> Runner:
     if (config.get("randomness") or {}).get("deterministic"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
     config.resume = False  # decided below
-    runner = Runner.from_cfg(config)
+    runner = _build_runner(config)
     start = _starting_point(runner, resume or _restarts() > 0)
     with run_card(runner, start), leaving_on_signals(runner):
         runner.train()
     return runner
+
+
+def _build_runner(config: Config) -> Runner:
+    """mmengine's runner under a name of its own.
+
+    It names runs by config and second; two in one second would share a log and a best score.
+    """
+    given = config.get("experiment_name")
+    stem = given or Path(config.filename or "run").stem
+    config.experiment_name = f"{stem}_{uuid4().hex[:8]}"
+    try:
+        return Runner.from_cfg(config)
+    finally:
+        config.experiment_name = given
 
 
 def _starting_point(runner: Runner, resume: bool) -> Path | None:
@@ -204,7 +219,7 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     config.load_from = str(checkpoint)
     config.resume = False
     _join_processes(config)
-    runner = Runner.from_cfg(config)
+    runner = _build_runner(config)
     runner.test()
     record = json_safe(runner.test_evaluator.metrics[0].record)
     scored_on = _manifest(record)

@@ -29,7 +29,7 @@ _PACKAGES = (
     *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
     *("opencv-python", "opencv-python-headless", "torch-geometric"),
 )
-_OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher")
+_OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher", "experiment_name")
 """Keys that say where a run is, not what it computes: not part of its hash."""
 
 

@@ -152,7 +152,8 @@ def test_killed_and_resumed(whole: dict[str, Any], tmp_path: Path) -> None:
 def test_killed_at_ten_moments(whole: dict[str, Any], tmp_path: Path, number: int) -> None:
     """SIGKILL at ten random moments, one a run: 10 of 10 finish equal to the unbroken run."""
     folder = tmp_path / "run"
-    kill_and_resume(folder, random.Random(number).uniform(0, 6))
+    alive = kill_and_resume(folder, random.Random(number).uniform(0, 2.5))
+    print(f"killed while running: {alive}")
     whole_files(folder)
     process = in_a_process(run, str(folder), True, 0, True)
     process.join()

@@ -162,3 +162,18 @@ def test_folder_without_labels_trains(photographs: Path, tmp_path: Path) -> None
     assert not (tmp_path / "run/eval.json").exists()
     with pytest.raises(ValueError, match="no test set with labels"):
         evaluate(config, tmp_path / "run/epoch_3.pth")
+
+
+def test_runs_of_one_second_are_apart(
+    trained: Any, tmp_path: Path, tiny_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mmengine names a run by the second; two in one would share a log and a best score."""
+    import time
+
+    monkeypatch.setattr(time, "strftime", lambda *args: "20260101_000000")
+    for name in ("one", "other"):
+        options = {"train_cfg.max_epochs": 1, "custom_hooks.2.interval": 99}
+        runner = train(tiny_config(tmp_path / name, **options))
+        assert "best_score" in runner.message_hub.runtime_info
+        assert list((tmp_path / name).glob("best_*.pth"))
+        assert list((tmp_path / name).glob("*/*.log"))

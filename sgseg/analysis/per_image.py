@@ -97,7 +97,7 @@ def optimise_superpixels(
         count: N, at least 2; ``edge_aware`` takes the largest grid of nearly square cells within.
         steps: of Adam; default the paper's (500, 1000, 500).
         side: shorter side in pixels to train at; labels come back at the image's size. Default:
-            the image's own, minutes an image on a CPU.
+            the image's own, about an hour for a photograph on a CPU.
         width: of the network's first layer, 32 in the papers.
         seed: of its weights.
         device: to train on.

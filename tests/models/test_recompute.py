@@ -142,9 +142,9 @@ def test_inside_distributed_training(tmp_path: Any) -> None:
         torch.testing.assert_close(ours.grad, expected.grad, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_memory_of_the_paper_step() -> None:
-    """Batch 64, 128 x 128, N = 200 in bfloat16: the network under 20.5 GB, all under 25.5 GB."""
+    """Batch 64, 128 x 128, N = 200 in bfloat16 fits the paper's card of 24 GB."""
     config = build_config(ROOT / "configs/sgseg/sgseg_diffgcn_coco15.py")
     found = memory(config, 64, 128, amp=True)
-    assert found["peak without losses"] < 20.5
-    assert found["total"] < 25.5
+    assert found["total"] < 24

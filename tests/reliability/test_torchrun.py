@@ -58,6 +58,7 @@ def rank_main(folder: str, rank: int, port: int) -> None:
     train(build_config(Path(folder) / "config.py", work_dir=whole, launcher="pytorch"))
 
 
+@pytest.mark.slow
 def test_restart_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     """Rank 1 dies in the middle of epoch 2: the job says so, restarts, and ends as unbroken."""
     process = torchrun(write_config(tmp_path, 6), 1)

@@ -135,4 +135,4 @@ def test_table_commands(tmp_path: Path) -> None:
     text = (tmp_path / "table1-mosaic-tiny.md").read_text()
     assert "Nothing has been scored yet" in text
     plan = [sys.executable, "tools/plan.py", "configs/sgseg/sgseg_diffgcn_coco15.py"]
-    assert "accumulative_counts=4" in run(*plan, "--no-time", "--gpu-memory", "24")
+    assert "accumulative_counts=2" in run(*plan, "--no-time", "--gpu-memory", "24")

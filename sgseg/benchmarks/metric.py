@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from torch import Tensor
 
 from ..apis import build_config
@@ -19,7 +20,7 @@ from ..evaluation import HungarianMetric
 from ..ops.matching import IGNORE, hungarian, majority, scores
 from ..registry import MODELS
 from .measure import seconds
-from .result import Result, Row
+from .result import Goal, Result, Row
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,10 +38,11 @@ def run(args: Namespace) -> Result:
     """Time inference, the metric and the plain ways on one batch a size."""
     torch.manual_seed(0)
     config = build_config(args.config, options={"model.decode_head.num_classes": args.classes})
-    model: Any = MODELS.build(config.model).eval()
+    device = get_device()
+    model: Any = MODELS.build(config.model).to(device).eval()
     rows, counts = [], np.zeros((args.classes, args.classes), np.int64)
     for side in args.sides:
-        image = torch.randn(args.batch, model.data_preprocessor.bands, side, side)
+        image = torch.randn(args.batch, model.data_preprocessor.bands, side, side, device=device)
         truth = torch.randint(args.classes, (args.batch, side, side))
         truth[:, :4] = IGNORE
         index = torch.arange(args.batch)
@@ -59,13 +61,18 @@ def run(args: Namespace) -> Result:
             rows.append(Row(f"{side}^2, {name}", {"ms": 1e3 * found, "% of inference": share}))
     once = seconds({"match": partial(_match, counts)}, args.repeats)["match"]
     title = f"Evaluation, {args.config}, batch {args.batch}, K = {args.classes}"
-    return Result(title, rows, {"matching and scores, once a set, ms": 1e3 * once})
+    shares = [r.values["% of inference"] for r in rows if r.name.endswith("process")]
+    goals = [
+        Goal(f"evaluation, % of inference at {side} x {side}", share, "<=", 5.0)
+        for side, share in zip(args.sides, shares, strict=True)
+    ]
+    return Result(title, rows, {"matching and scores, once a set, ms": 1e3 * once}, goals)
 
 
 def _add_at(samples: list[dict[str, Tensor]], classes: int) -> np.ndarray:
     counts = np.zeros((classes, classes), np.int64)
     for sample in samples:
-        predicted, truth = sample["pred"].numpy(), sample["gt"].numpy()
+        predicted, truth = sample["pred"].cpu().numpy(), sample["gt"].numpy()
         scored = truth != IGNORE
         np.add.at(counts, (predicted[scored], truth[scored]), 1)
     return counts
@@ -76,7 +83,7 @@ def _sklearn(samples: list[dict[str, Tensor]], classes: int) -> np.ndarray:
 
     total = np.zeros((classes, classes), np.int64)
     for sample in samples:
-        truth, predicted = sample["gt"].numpy().ravel(), sample["pred"].numpy().ravel()
+        truth, predicted = sample["gt"].numpy().ravel(), sample["pred"].cpu().numpy().ravel()
         # Labels it is not told of, as 255, it leaves out.
         total += confusion_matrix(truth, predicted, labels=range(classes)).T
     return total

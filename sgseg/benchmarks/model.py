@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from torch import Tensor
 
 from ..apis import build_config
@@ -28,7 +29,9 @@ Output = Callable[[], Any]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of ``tools/benchmark.py model``."""
-    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--config", default="configs/sgseg/sgseg_diffgcn_coco15.py", help="config file"
+    )
     parser.add_argument("--batch", type=int, default=1, help="images")
     parser.add_argument("--side", type=int, default=128, help="height and width in pixels")
     parser.add_argument("--repeats", type=int, default=3, help="timed turns; the median counts")
@@ -38,14 +41,16 @@ def run(args: Namespace) -> Result:
     """Measure every part, and the head alone against the whole."""
     torch.manual_seed(0)
     config = build_config(args.config)
-    model: Any = MODELS.build(config.model)
-    alone: Any = MODELS.build(head_alone(config))
-    image = torch.randn(args.batch, model.data_preprocessor.bands, args.side, args.side)
+    device = get_device()
+    model: Any = MODELS.build(config.model).to(device)
+    alone: Any = MODELS.build(head_alone(config)).to(device)
+    bands = model.data_preprocessor.bands
+    image = torch.randn(args.batch, bands, args.side, args.side, device=device)
     parts = _parts(model, alone, image)
     infer = seconds({name: partial(_quiet, out) for name, (out, _) in parts.items()}, args.repeats)
     train = {name: partial(_train, out) for name, (_, out) in parts.items()}
     learn = seconds(train, args.repeats, warm=1)
-    rate = matrix_product_rate()
+    rate = matrix_product_rate(device=device)
     rows = []
     for name, (out, _) in parts.items():
         work, work_back = flops(partial(_quiet, out)), flops(train[name])

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
@@ -37,8 +38,9 @@ from .measure import (
     peak_bytes,
     saved_bytes,
     seconds,
+    synchronise,
 )
-from .result import Result, Row
+from .result import Goal, Result, Row
 
 PRODUCTS = frozenset(
     f"aten::{name}"
@@ -65,7 +67,9 @@ FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Arguments of ``tools/benchmark.py step``."""
-    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--config", default="configs/sgseg/sgseg_diffgcn_coco15.py", help="config file"
+    )
     parser.add_argument("--batch", type=int, default=1, help="images of a timed step")
     parser.add_argument("--memory-batch", type=int, default=64, help="images of a counted step")
     parser.add_argument("--side", type=int, default=128, help="height and width in pixels")
@@ -88,7 +92,18 @@ def run(args: Namespace) -> Result:
         figures |= {f"{key}, GB, {_type(amp)}": value for key, value in found.items()}
     rows = [] if args.memory_only else _timed(args, amps, figures)
     title = f"{args.config}, {args.batch} x {args.side}^2 timed, {args.memory_batch} counted"
-    return Result(title, rows, figures)
+    return Result(title, rows, figures, list(_goals(rows, figures, args.memory_batch)))
+
+
+def _goals(rows: list[Row], figures: dict[str, float | str], batch: int) -> Iterator[Goal]:
+    """Time inside products in the fastest setting, and the memory of the paper's card."""
+    if rows:
+        fastest = min(rows, key=lambda row: row.values["s/step"])
+        share = fastest.values["in conv %"]
+        yield Goal(f"step, {fastest.name}, % of time inside products", share, ">=", 85.0)
+    key = "total, GB, bfloat16"
+    if key in figures:
+        yield Goal(f"step, batch {batch}, bfloat16, GB", float(figures[key]), "<=", 24.0)
 
 
 def memory(config: Config, batch: int, side: int, amp: bool) -> dict[str, float]:
@@ -153,7 +168,7 @@ def _timed(args: Namespace, amps: list[bool], figures: dict[str, float | str]) -
     work = flops(next(iter(steps.values())))
     figures["GFLOP of a step"] = work / GIGA
     taken = seconds(steps, args.repeats, warm=1)
-    rates = {_type(amp): matrix_product_rate(_dtype(amp)) for amp in amps}
+    rates = {_type(amp): matrix_product_rate(_dtype(amp), device=get_device()) for amp in amps}
     figures |= {f"matrix product, {name}, GFLOP/s": rate / GIGA for name, rate in rates.items()}
     rows = []
     for name, step in steps.items():
@@ -173,7 +188,8 @@ def _step(args: Namespace, amp: bool, layout: str) -> Callable[[], None]:
     """A real training step: model, data and optimiser as the runner has them."""
     torch.manual_seed(0)
     config = _config(args, amp)
-    model: Any = MODELS.build(config.model).train().to(memory_format=FORMATS[layout])
+    model: Any = MODELS.build(config.model).train().to(get_device())
+    model = model.to(memory_format=FORMATS[layout])
     wrapper: OptimWrapper = build_optim_wrapper(model, config.optim_wrapper)
     bands = model.data_preprocessor.bands
     size = (args.batch, bands, args.side, args.side)
@@ -186,13 +202,19 @@ def _train(model: nn.Module, data: dict[str, Tensor], wrapper: OptimWrapper) -> 
 
 
 def share_in_products(step: Callable[[], Any]) -> float:
-    """Share of a step's wall time inside convolutions and matrix products, 0 to 1."""
-    activities = [ProfilerActivity.CPU]
+    """Share of a step's wall time inside convolutions and matrix products, 0 to 1.
+
+    On a GPU: the time of the kernels that these operations launched.
+    """
+    on_gpu = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * on_gpu
     with profile(activities=activities) as found:
         started = time.perf_counter()
         step()
+        synchronise()
         wall = time.perf_counter() - started
-    inside = sum(e.self_cpu_time_total for e in found.key_averages() if e.key in PRODUCTS)
+    kind = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    inside = sum(getattr(e, kind) for e in found.key_averages() if e.key in PRODUCTS)
     return inside / 1e6 / wall
 
 

@@ -36,7 +36,7 @@ TINY = {
 ROWS = (
     Row("none", change=dict(neck=None), paper=dict(coco15=35.7)),
     Row("DiffGCN", paper=dict(coco15=39.4)),
-    Row("IIC", method="iic", paper=dict(coco15=27.7)),
+    Row("IIC", method="absent", paper=dict(coco15=27.7)),
     Row("K-Means", baseline="kmeans", paper=dict(coco15=14.1)),
     Row("Random CNN", baseline="untrained", paper=dict(coco15=19.4)),
 )

@@ -51,7 +51,7 @@ def test_edge_conv_is_the_same_block() -> None:
 
 def test_step() -> None:
     """Times, shares within bounds, and memory that recomputing lowers."""
-    base = [str(ROOT / TINY), "--side", "32", "--repeats", "1", "--memory-batch", "2"]
+    base = ["--config", str(ROOT / TINY), "--side", "32", "--repeats", "1", "--memory-batch", "2"]
     found = measured("step", *base, "--amp", "off")
     assert [row.name for row in found.rows] == ["float32, contiguous", "float32, channels_last"]
     for row in found.rows:
@@ -73,11 +73,11 @@ def test_share_in_products() -> None:
 
 def test_model() -> None:
     """Every part, whose arithmetic adds up to that of the whole."""
-    found = measured("model", str(ROOT / TINY), "--side", "32", "--repeats", "1")
+    found = measured("model", "--config", str(ROOT / TINY), "--side", "32", "--repeats", "1")
     work = {row.name: row.values["GFLOP"] for row in found.rows}
-    # Eight orders are read at inference.
-    parts = work["backbone"] + work["neck"] + 8 * work["head, order 1"]
-    assert parts == pytest.approx(work["whole"], rel=0.02)
+    # Eight orders are read at inference; they share the head's stem and rebuild no image.
+    before = work["backbone"] + work["neck"]
+    assert before + work["head, order 1"] < work["whole"] < before + 8 * work["head, order 1"]
     assert work["head alone"] < work["whole"]
 
 

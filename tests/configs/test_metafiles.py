@@ -51,6 +51,8 @@ def test_names_what_there_is(path: Path) -> None:
         assert model["In Collection"] == collection["Name"] and model["Name"] == config.stem
         for result in model.get("Results", ()):
             number = result["Metrics"]["Published accuracy"]
+            if number is None:  # a set that the papers do not have
+                continue
             published[result["Dataset"]] = number
             assert f"Table 1: {number} %" in re.sub(r"\s+", " ", config.read_text())
     assert tuple(published[name] for name in SETS) == TABLE_1[collection["Name"]]

@@ -133,8 +133,6 @@ def test_table_commands(tmp_path: Path) -> None:
     assert "PointNet, practical, seed 0: missing" in out and "8 runs to do" in out
     run(*table, "table1", "--report-only", "--seeds", "1", "--work-dir", str(tmp_path))
     text = (tmp_path / "table1-mosaic-tiny.md").read_text()
-    assert "Nothing has been scored yet" in text and "not in this toolkit yet" in text
-    assert "name a table" in run(*table, code=2)
-    assert "choose table1" in run(*table, "table9", code=1)
+    assert "Nothing has been scored yet" in text
     plan = [sys.executable, "tools/plan.py", "configs/sgseg/sgseg_diffgcn_coco15.py"]
     assert "accumulative_counts=4" in run(*plan, "--no-time", "--gpu-memory", "24")

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,9 +172,7 @@ def _write(
                 opset_version=opset,
                 dynamo=True,
                 dynamic_shapes=tuple(free),
-                custom_translation_table={
-                    torch.ops.aten._cdist_forward.default: _distances(onnxscript.opset18)
-                },
+                custom_translation_table=_translations(onnxscript.opset18),
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
@@ -205,10 +203,10 @@ def _description(
     )
 
 
-def _distances(op: Any) -> Callable[..., Any]:
-    """Euclidean distances of :func:`sgseg.ops.graph.knn`, which torch's exporter lacks."""
+def _translations(op: Any) -> dict[Any, Callable[..., Any]]:
+    """What torch's exporter lacks (distances), or leaves too coarse (moments)."""
 
-    def cdist(a: Any, b: Any, p: float, compute_mode: int | None = None) -> Any:
+    def distances(a: Any, b: Any, p: float, compute_mode: int | None = None) -> Any:
         transposed = op.Transpose(b, perm=[0, 2, 1])  # (B, C, N)
         own = op.ReduceSumSquare(a, op.Constant(value_ints=[2]))  # (B, N, 1)
         other = op.ReduceSumSquare(transposed, op.Constant(value_ints=[1]))  # (B, 1, N)
@@ -216,7 +214,30 @@ def _distances(op: Any) -> Callable[..., Any]:
         square = op.Sub(op.Add(own, other), op.Add(cross, cross))
         return op.Sqrt(op.Relu(square))  # rounding may leave a little below zero
 
-    return cdist
+    def mean(x: Any, dim: Sequence[int]) -> Any:
+        # ONNX Runtime adds one number after the other, in float32: over all pixels at once its
+        # mean is wrong by 1e-5, and a neighbour in the graph becomes another.
+        for axis in dim:
+            x = op.ReduceMean(x, op.Constant(value_ints=[axis]), keepdims=1)
+        return x
+
+    def var_mean(
+        x: Any, dim: Sequence[int], *, correction: float | None = None, keepdim: bool = False
+    ) -> Any:
+        average = mean(x, dim)
+        centred = op.Sub(x, average)
+        variance = mean(op.Mul(centred, centred), dim)
+        if correction != 0:
+            count = op.Cast(op.Div(op.Size(x), op.Size(average)), to=1)
+            free = op.Sub(count, op.Constant(value_float=1.0 if correction is None else correction))
+            variance = op.Div(op.Mul(variance, count), free)
+        if keepdim:
+            return variance, average
+        axes = op.Constant(value_ints=list(dim))
+        return op.Squeeze(variance, axes), op.Squeeze(average, axes)
+
+    aten = torch.ops.aten
+    return {aten._cdist_forward.default: distances, aten.var_mean.correction: var_mean}
 
 
 @contextmanager

@@ -72,19 +72,11 @@ def build_config(
     if label_map is not None:
         _set_label_map(config, label_map)
     if num_classes is not None:
-        config.model.decode_head.num_classes = num_classes
-        for name in EVALUATORS:
-            if config.get(name):
-                config[name].num_clusters = num_classes
+        _set_num_classes(config, num_classes)
     config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(path).stem}")
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
-    if amp:
-        on_gpu = torch.cuda.is_available()
-        config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
-    if deterministic:
-        config.randomness = dict(config.get("randomness") or {}, deterministic=True)
-        config.env_cfg.cudnn_benchmark = False
+    _set_arithmetic(config, amp, deterministic)
     if options:
         _merge(config, options)
     _check_length(config)
@@ -96,6 +88,22 @@ def build_config(
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
     return config
+
+
+def _set_num_classes(config: Config, num_classes: int) -> None:
+    config.model.decode_head.num_classes = num_classes
+    for name in EVALUATORS:
+        if config.get(name):
+            config[name].num_clusters = num_classes
+
+
+def _set_arithmetic(config: Config, amp: bool, deterministic: bool) -> None:
+    if amp:
+        on_gpu = torch.cuda.is_available()
+        config.optim_wrapper.type = "AmpOptimWrapper" if on_gpu else "CPUAmpOptimWrapper"
+    if deterministic:
+        config.randomness = dict(config.get("randomness") or {}, deterministic=True)
+        config.env_cfg.cudnn_benchmark = False
 
 
 def _merge(config: Config, options: Mapping[str, Any]) -> None:

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import sgseg.benchmarks
 
 from ..datasets.files import write_atomically
-from .result import Result, Row, machine
+from .result import Result, Row
 
 START, END = "<!-- figures -->", "<!-- end of figures -->"
 WORSE = 1.15
@@ -36,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> Result:
     """Run every benchmark and keep or compare its goals."""
-    column = "CPU" if machine()["device"] == "CPU" else "GPU"
+    column = "GPU" if torch.cuda.is_available() else "CPU"
     measured: Record = {}
     for name, module, options in _benchmarks(args):
         measured[name] = module.run(options).content()

@@ -17,6 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from ..engine.run_card import device_name
 from . import measure
 from .workload import Training, build, countable, forward_backward, image_size, noise, stage_lengths
 
@@ -102,8 +103,8 @@ class Plan:
         hours = self.hours()
         if hours is not None:
             lines.append(
-                f"{self.images} images, so {hours:.1f} h of training on {_device()}, evaluations "
-                "apart"
+                f"{self.images} images, so {hours:.1f} h of training on {device_name()}, "
+                "evaluations apart"
             )
         return "\n".join(lines)
 
@@ -200,9 +201,3 @@ def _images(config: Config) -> int | None:
         return len(DATASETS.build(config.train_dataloader.dataset))
     except (FileNotFoundError, ValueError):
         return None  # the data are not here; the memory is known without them
-
-
-def _device() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"this CPU with {torch.get_num_threads()} threads"

@@ -15,6 +15,7 @@ import torch
 import sgseg
 
 from ..datasets.files import write_atomically
+from ..engine.run_card import device_name
 
 
 class Row(NamedTuple):
@@ -79,9 +80,8 @@ class Result:
 
 def machine() -> dict[str, Any]:
     """What a figure was measured on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return dict(
-        device=gpu or "CPU",
+        device=device_name(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         system=platform.platform(),

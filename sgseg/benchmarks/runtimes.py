@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..apis import build_config
+from ..engine.run_card import device_name
 from . import measure
 from .result import Result, Row
 from .workload import Training, countable, forward_backward, image_size, noise, stage_lengths
@@ -72,7 +73,7 @@ def compare(
         counted = arithmetic(config)
         times = {"training ms": 1e3 * taken[label], "inference ms": 1e3 * read[label]}
         rows.append(Row(label, {key: value / batch for key, value in times.items()} | counted))
-    figures: dict[str, float | str] = dict(device=_device_name(), batch=batch)
+    figures: dict[str, float | str] = dict(device=device_name(), batch=batch)
     if len(rows) > 1:
         for key in ("training ms", "inference ms"):
             figures[f"{rows[-1].name} / {rows[0].name}, {key[:-3]}"] = (
@@ -96,9 +97,3 @@ def arithmetic(config: Config) -> dict[str, float]:
         "training GFLOP": trained / measure.GIGA,
         "inference GFLOP": read / measure.GIGA,
     }
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} threads"

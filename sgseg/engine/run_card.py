@@ -95,14 +95,15 @@ def _facts(runner: Runner) -> dict[str, Any]:
         seed=runner.seed,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         processes=get_world_size(),
-        device=_device(),
+        device=device_name(),
         packages=_versions(),
         config_sha256=config_sha256(runner.cfg),
         config=config_as_json(runner.cfg),
     )
 
 
-def _device() -> str:
+def device_name() -> str:
+    """What a run computes on: the GPU's name, or the CPU's kind and threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"

@@ -23,12 +23,14 @@ def main() -> None:
     parser.add_argument("--gpu-memory", type=float, default=24, help="GiB; default 24")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
+    parser.add_argument("--amp", action="store_true", help="of a training with --amp")
     parser.add_argument("--no-time", action="store_true", help="count only, run no step")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     args = parser.parse_args()
-    config = build_config(args.config, args.data, preset=args.preset, options=args.cfg_options)
+    given = dict(preset=args.preset, options=args.cfg_options, amp=args.amp)
+    config = build_config(args.config, args.data, **given)
     size = (args.size[0], args.size[1]) if args.size else None
-    found = make_plan(config, size, args.batch, timed=not args.no_time)
+    found = make_plan(config, size, args.batch, timed=not args.no_time, amp=args.amp)
     print(found.text(args.gpu_memory * GIBI))
 
 

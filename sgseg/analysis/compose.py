@@ -7,6 +7,7 @@ proportion. At preset ``paper`` a row of the paper's recipe is the shipped confi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,13 @@ class Data:
                 "maps and classes.txt beside images/, or train without one (tools/train.py)"
             )
 
+    @property
+    def label(self) -> str:
+        """Of runs and tables: the data set's name, for a folder its own as well."""
+        if self.name != "folder":
+            return self.name
+        return f"folder_{re.sub(r'[^0-9A-Za-z]+', '_', Path(str(self.root)).resolve().name)}"
+
 
 def method_config(row: Row, data: str, configs: str | Path) -> Path | None:
     """The config of another method's row, if the toolkit has it."""
@@ -122,7 +130,8 @@ def compose(
     if path is None:
         _set_bands(config, DATA_SETS[data.name][0])
         _set_parts(config, row)
-        _set_sizes(config, row, data.name, read_preset(preset, Path(configs, "sgseg", "_")))
+        sizes = read_preset(row.preset or preset, Path(configs, "sgseg", "_"))
+        _set_sizes(config, row, data.name, sizes)
         _set_stages(config, row)
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))

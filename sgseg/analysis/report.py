@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.files import write_atomically
-from ..visualization.plots import plot_table
+from ..visualization.plots import plot_cost, plot_table
 from .protocol import in_words, one_protocol
 from .rows import Row, Table
 from .runs import Run
@@ -102,7 +102,8 @@ def write_report(table: Table, entries: Sequence[Entry], path: Path, described: 
     write_atomically(path.with_name(f"{path.name}.md"), text.encode())
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_table(table.title, lines, path.with_name(f"{path.name}.png"))
+    plot = plot_cost if table.cost else plot_table
+    plot(table.title, lines, path.with_name(f"{path.name}.png"))
 
 
 def markdown(

@@ -1,4 +1,4 @@
-"""The paper's tables as data: rows that state what they change, and the published numbers."""
+"""The paper's tables, and one of our own, as data: rows that state what they change, and the published numbers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Row:
         stages: names of the training stages; their boundary is the recipe's.
         superpixels: N on the paper's scale, where COCO-Stuff has 200; a preset keeps the ratio.
         knn: k on the paper's scale, where every data set has 20; a preset keeps the ratio.
+        preset: size of this row's model; default that of the table.
         method: another method, ``configs/<method>/<method>_<data>.py``; a published number only
             until there is such a config.
         baseline: what needs no training.
@@ -40,6 +41,7 @@ class Row:
     stages: tuple[Stage, ...] | None = None
     superpixels: int | None = None
     knn: int | None = None
+    preset: str | None = None
     method: str | None = None
     baseline: Baseline | None = None
 
@@ -62,6 +64,7 @@ class Table:
         column: head of the column of labels.
         rows: in the paper's order.
         timed: whether it holds times instead of accuracies.
+        cost: whether the plot shows accuracy against training time.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Table:
     column: str
     rows: tuple[Row, ...]
     timed: bool = False
+    cost: bool = False
 
 
 def table_names(configs: str | Path) -> list[str]:

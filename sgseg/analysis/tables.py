@@ -72,7 +72,7 @@ class Request:
         """Of the files of the table."""
         length = f"-{self.minutes:g}min" if self.minutes else ""
         length += f"-{self.epochs}epochs" if self.epochs else ""
-        return f"{self.table.name}-{self.data.name}-{self.preset}{length}"
+        return f"{self.table.name}-{self.data.label}-{self.preset}{length}"
 
 
 def entries(request: Request) -> list[Entry]:
@@ -206,7 +206,8 @@ def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple
         options=request.options,
     )
     minutes = None if row.baseline else request.minutes
-    prefix = "-".join((request.data.name, request.preset, row.baseline or label))
+    preset = row.preset or request.preset
+    prefix = "-".join((request.data.label, preset, row.baseline or label))
     folder = prepare(request.root, prefix, config, row.baseline, minutes)
     return tuple(Run(folder, seed) for seed in request.seeds), _size(config, row)
 

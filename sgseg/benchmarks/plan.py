@@ -11,6 +11,7 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -123,6 +124,7 @@ def make_plan(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
     timed: bool = True,
+    amp: bool = False,
 ) -> Plan:
     """Count a config's memory, and time two steps of each stage.
 
@@ -131,13 +133,14 @@ def make_plan(
         size: of the images; default the config's.
         batch: the wanted one; default the config's.
         timed: whether to run two real steps a stage, on this device at batch 2.
+        amp: count under bfloat16 autocast; for times the config itself must be of ``amp``.
 
     Raises:
         ValueError: if the size of the images is not known.
     """
     size = size or image_size(config)
     epochs = stage_lengths(config)
-    peaks = {stage: step_peak(config.model, config, stage, size) for stage in epochs}
+    peaks = {stage: step_peak(config.model, config, stage, size, amp) for stage in epochs}
     stage = max(peaks, key=lambda name: peaks[name][1])
     first, each = peaks[stage]
     weights = sum(p.numel() * p.element_size() for p in _meta(config.model).parameters())
@@ -151,12 +154,12 @@ def make_plan(
         images=_images(config),
         epochs=epochs,
         seconds=_seconds(config, size, tuple(epochs)) if timed else {},
-        checkpointed=_checkpointed(config, stage, size),
+        checkpointed=_checkpointed(config, stage, size, amp),
     )
 
 
 def step_peak(
-    model: Mapping[str, Any], config: Config, stage: str, size: tuple[int, int]
+    model: Mapping[str, Any], config: Config, stage: str, size: tuple[int, int], amp: bool = False
 ) -> tuple[float, float]:
     """Bytes that a step's peak has without images, and for each image.
 
@@ -166,19 +169,19 @@ def step_peak(
     for batch in (2, 3):
         made = countable(model)
         with measure.as_fake(made):
-            images = noise(config, batch, size)
-            peaks.append(measure.peak_bytes(lambda m=made, i=images: forward_backward(m, i, stage)))
+            step = partial(forward_backward, made, noise(config, batch, size), stage, amp)
+            peaks.append(measure.peak_bytes(step))
     each = float(peaks[1] - peaks[0])
     return peaks[0] - 2 * each, each
 
 
-def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | None:
+def _checkpointed(config: Config, stage: str, size: tuple[int, int], amp: bool) -> float | None:
     backbone = getattr(_meta(config.model), "backbone", None)
     if backbone is None or "checkpoint" not in inspect.signature(type(backbone)).parameters:
         return None
     model = dict(config.model)
     model["backbone"] = dict(model["backbone"], checkpoint=True)
-    return step_peak(model, config, stage, size)[1]
+    return step_peak(model, config, stage, size, amp)[1]
 
 
 def _meta(model: Mapping[str, Any]) -> Any:

@@ -41,6 +41,7 @@ from .measure import (
     synchronise,
 )
 from .result import Goal, Result, Row
+from .workload import countable, losses, noise
 
 PRODUCTS = frozenset(
     f"aten::{name}"
@@ -112,42 +113,27 @@ def memory(config: Config, batch: int, side: int, amp: bool) -> dict[str, float]
     ``without losses`` is the peak when every output only has its mean taken.
     """
     found = {}
-    for name, loss in (("peak", _loss), ("peak without losses", _bare)):
-        model = MODELS.build(config.model).train()
-        _roll_nothing(model)
+    for name, forward in (("peak", losses), ("peak without losses", _bare)):
+        model = countable(config.model)
         weights = 4 * sum(parameter.numel() for parameter in model.parameters())
         with as_fake(model):
-            image = torch.empty(batch, model.data_preprocessor.bands, side, side)
-            forward = partial(_forward, model, image, loss, amp)
-            found[name] = peak_bytes(lambda f=forward: f().backward()) / GIGA
-            if loss is _loss:
-                found["kept for backward"] = saved_bytes(forward)[0] / GIGA
+            call = partial(forward, model, noise(config, batch, (side, side)), "joint", amp)
+            found[name] = peak_bytes(lambda c=call: c().backward()) / GIGA
+            if forward is losses:
+                found["kept for backward"] = saved_bytes(call)[0] / GIGA
                 found["total"] = found["peak"] + 3 * weights / GIGA
     return found
 
 
-def _roll_nothing(model: Any) -> None:
-    """How far to roll is read off a tensor, and fakes have no values; it costs no memory."""
-    model.roll_coordinates = False
-    if model.views is not None:
-        model.views.roll = False
-
-
-def _forward(model: Any, image: Tensor, loss: Callable[[Any, Tensor], Tensor], amp: bool) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=amp):
-        return loss(model, image)
-
-
-def _loss(model: Any, image: Tensor) -> Tensor:
-    return model.parse_losses(model.loss(image))[0]
-
-
-def _bare(model: Any, image: Tensor) -> Tensor:
-    state = model._read_twice(image)
+def _bare(model: Any, images: Tensor, stage: str, amp: bool) -> Tensor:
+    model.stage = stage
+    data = model.data_preprocessor(dict(inputs=images), True)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
+        state = model._read_twice(data["inputs"])
     outputs = [t for view in state.views for t in view]
     if state.superpixels is not None:
         outputs += [state.superpixels.assignment, state.superpixels.reconstruction]
-    return sum((out.mean() for out in outputs), start=image.new_zeros(()))
+    return sum((out.mean() for out in outputs), start=data["inputs"].new_zeros(()))
 
 
 def _config(args: Namespace, amp: bool) -> Config:

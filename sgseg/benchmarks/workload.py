@@ -60,16 +60,23 @@ def countable(model: Mapping[str, Any]) -> Any:
     made = build(model)
     if hasattr(made, "roll_coordinates"):
         made.roll_coordinates = False
+    if hasattr(getattr(made, "views", None), "roll"):
+        made.views.roll = False
     return made
 
 
-def forward_backward(model: Any, images: Tensor, stage: str) -> None:
-    """Losses of a stage and their gradients, added to those that are there."""
+def losses(model: Any, images: Tensor, stage: str, amp: bool = False) -> Tensor:
+    """Total loss of a stage; ``amp``: forward pass under bfloat16 autocast."""
     if hasattr(model, "stage"):
         model.stage = stage
     data = model.data_preprocessor(dict(inputs=images), True)
-    loss, _ = model.parse_losses(model(**data, mode="loss"))
-    loss.backward()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
+        return model.parse_losses(model(**data, mode="loss"))[0]
+
+
+def forward_backward(model: Any, images: Tensor, stage: str, amp: bool = False) -> None:
+    """Losses of a stage and their gradients, added to those that are there."""
+    losses(model, images, stage, amp).backward()
 
 
 class Training:

@@ -107,3 +107,32 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
     legend = ", ".join(f"{symbols[key]}: {name}" for key, name in names.items())
     axes.set_title(f"{title}\n{legend}", fontsize=8)
     figure.savefig(out, dpi=110)
+
+
+def plot_cost(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) -> None:
+    """Draw accuracy, with its spread over seeds, against training time.
+
+    Args:
+        title: above the plot.
+        lines: ``label``, ``recipe``, ``last`` and ``minutes`` (one value a seed each), ``majority``
+            (or None).
+        out: the PNG to write.
+    """
+    figure = _figure(6.0, 4.0)
+    axes = figure.add_subplot()
+    for line in lines:
+        if not line["last"] or not line["minutes"]:
+            continue
+        found = np.asarray(line["last"], np.float64)
+        spread = found.std(ddof=1) if found.size > 1 else 0.0
+        time, name = float(np.mean(line["minutes"])), f"{line['label']} ({line['recipe']})"
+        axes.errorbar(time, found.mean(), yerr=spread, fmt="o", ms=5, capsize=2, label=name)
+    majority = [line["majority"] for line in lines if line["majority"] is not None]
+    if majority:
+        axes.axhline(majority[0], color="tab:grey", ls="--", lw=1, label="majority class")
+    axes.set_xscale("log")
+    axes.set_xlabel("training, minutes", fontsize=8)
+    axes.set_ylabel("pixel accuracy, %", fontsize=8)
+    axes.legend(fontsize=7)
+    axes.set_title(title, fontsize=9)
+    figure.savefig(out, dpi=110)

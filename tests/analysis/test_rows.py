@@ -71,8 +71,8 @@ def test_numbers_are_those_of_the_configs(table: str, row: Row) -> None:
 
 
 def test_every_table_reads() -> None:
-    """Seven tables, in the paper's order; an unknown one is answered with their names."""
-    names = [f"table{n}" for n in (1, 2, 3, 4, 5, 6, 11)]
+    """The paper's seven and our own; an unknown one is answered with their names."""
+    names = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6)), "presets", "table11"]
     assert table_names(CONFIGS) == names
     with pytest.raises(FileNotFoundError, match="choose table1, table2"):
         load_table("table9", CONFIGS)
@@ -106,9 +106,21 @@ def test_a_preset_keeps_the_ratios(tmp_path: Path) -> None:
     assert [n for n, _ in sizes["table4"]] == [8, 16, 32, 64]
     assert {k for _, k in sizes["table4"]} == {6}
     assert [k for _, k in sizes["table6"]] == [2, 3, 6, 12]
+    for row, width in zip(load_table("presets", CONFIGS).rows, (16, 16, 32), strict=True):
+        sized = compose(row, "practical", Data("mosaic"), "paper", CONFIGS).model
+        assert sized.decode_head.base_channels == width  # the row's size, whatever the table's
     # Where the paper has N = 100, so has the row's proportion.
     main = compose(Row("main"), "paper", Data("coco3", str(tmp_path)), "tiny", CONFIGS)
     assert main.model.backbone.num_superpixels == 16
+
+
+def test_tables_of_two_folders_have_two_names(tmp_path: Path) -> None:
+    """Else the second would overwrite the first, and their runs be correlated as one data set."""
+    labels = set()
+    for name in ("my photos", "tiles"):
+        (tmp_path / name / "labels").mkdir(parents=True)
+        labels.add(Data("folder", str(tmp_path / name)).label)
+    assert labels == {"folder_my_photos", "folder_tiles"} and Data("mosaic").label == "mosaic"
 
 
 @pytest.mark.parametrize("epochs", [2, 3, 7, 34, 100])

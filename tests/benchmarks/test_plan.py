@@ -9,6 +9,7 @@ import torch
 from sgseg.apis import build_config
 from sgseg.benchmarks import measure, runtimes
 from sgseg.benchmarks.plan import GIBI, Plan, accumulation, make_plan, step_peak
+from sgseg.benchmarks.step import memory
 from sgseg.benchmarks.workload import countable, forward_backward, image_size, noise, stage_lengths
 from tests.conftest import ROOT, tiny_config
 
@@ -23,6 +24,16 @@ def test_the_counted_peak_is_that_of_a_real_step(tmp_path: Path) -> None:
     images = noise(config, 7, (32, 32))
     counted = measure.peak_bytes(lambda: forward_backward(real, images, "joint"))
     assert counted == pytest.approx(first + 7 * each, rel=0.02)
+
+
+@pytest.mark.parametrize("amp", [False, True])
+def test_plan_and_benchmark_agree(tmp_path: Path, amp: bool) -> None:
+    """Two commands that count the same step give the same bytes."""
+    config = tiny_config(tmp_path)
+    total = memory(config, 7, 32, amp)["total"] * measure.GIGA
+    plan = make_plan(config, (32, 32), timed=False, amp=amp)
+    first, each = step_peak(config.model, config, "joint", (32, 32), amp)
+    assert total == pytest.approx(plan.fixed + first + 7 * each, rel=1e-6)
 
 
 def test_plan_of_a_config(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("table", nargs="?", help="table1 ... table6, table11")
+    add("table", nargs="?", help="table1 ... table6, table11, presets")
+    add("--rows", nargs="+", default=[], metavar="LABEL", help="these rows alone; default all")
     add("--data", nargs="+", default=["mosaic"], help="NAME [FOLDER]: coco15, potsdam, folder ...")
     add("--num-classes", type=int, help="clusters K, for --data folder")
     add("--label-map", help="FILE.json#KEY: raw labels to classes, for --data folder")

@@ -33,6 +33,7 @@ class Entry:
         elsewhere: the published number on COCO-Stuff, for the order of the rows.
         size: N and k, as they are at this preset.
         runs: one a seed; none for a method that is not in this toolkit yet.
+        left_out: whether the row was not asked for.
     """
 
     row: Row
@@ -41,6 +42,7 @@ class Entry:
     elsewhere: float | None = None
     size: str = ""
     runs: tuple[Run, ...] = ()
+    left_out: bool = False
 
     def results(self) -> list[dict[str, Any]]:
         """Of the finished runs."""
@@ -242,7 +244,7 @@ def _published(line: Mapping[str, Any]) -> str:
 
 def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:
     if not entry.runs:
-        return "not in this toolkit yet"
+        return "not run here" if entry.left_out else "not in this toolkit yet"
     notes = []
     if len(results) < len(entry.runs):
         notes.append(f"{len(entry.runs) - len(results)} of {len(entry.runs)} seeds unfinished")

@@ -1,4 +1,4 @@
-"""The paper's tables, and one of our own, as data: rows that state what they change, and the published numbers."""
+"""Tables as data: rows that state what they change, and the published numbers."""
 
 from __future__ import annotations
 

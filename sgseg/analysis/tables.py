@@ -37,10 +37,11 @@ class Request:
         epochs: of the recipe's full schedule; default the recipe's own.
         minutes: training time of every row instead: as many epochs as fit.
         options: ``a.b.c=value`` overrides of every row.
+        only: labels of the rows to run; the others stand with the published number. Default all.
         root: below it everything is written.
 
     Raises:
-        ValueError: for ``epochs`` and ``minutes`` at once, or no seed.
+        ValueError: for ``epochs`` and ``minutes`` at once, no seed, or an unknown row.
     """
 
     table: Table
@@ -52,11 +53,15 @@ class Request:
     epochs: int | None = None
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    only: Sequence[str] = ()
     root: Path = Path("work_dirs/tables")
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.minutes is not None:
             raise ValueError("--epochs or --minutes, not both: one decides the length of a run")
+        labels = [row.label for row in self.table.rows]
+        if strange := set(self.only) - set(labels):
+            raise ValueError(f"--rows {', '.join(sorted(strange))}: {self.table.name} has {labels}")
         unknown = set(self.recipes) - set(RECIPES)
         if unknown:
             raise ValueError(f"--recipe {', '.join(sorted(unknown))}: choose {', '.join(RECIPES)}")
@@ -79,7 +84,8 @@ def entries(request: Request) -> list[Entry]:
     """Every line of the table: row by row, the recipes below each other."""
     found = []
     for row in request.table.rows:
-        missing = row.method is not None and not _has_method(row, request)
+        left_out = bool(request.only) and row.label not in request.only
+        missing = left_out or (row.method is not None and not _has_method(row, request))
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
@@ -92,6 +98,7 @@ def entries(request: Request) -> list[Entry]:
                     elsewhere=row.paper.get("coco15"),
                     size=size,
                     runs=runs,
+                    left_out=left_out,
                 )
             )
     return found
@@ -159,7 +166,8 @@ def plan(lines: Sequence[Entry]) -> list[str]:
     text, total, unknown, counted = [], 0.0, 0, set()
     for line in lines:
         if not line.runs:
-            text.append(f"{line.row.label}: published number only, not in this toolkit yet")
+            why = "left out (--rows)" if line.left_out else "not in this toolkit yet"
+            text.append(f"{line.row.label}: published number only, {why}")
         for run in line.runs:
             known = run.result()
             state = "finished" if known else f"epoch {run.epochs_done()}, goes on"
@@ -256,6 +264,7 @@ def main(args: Any, configs: Path, say: Callable[[str], None], compare: Callable
         epochs=args.epochs,
         minutes=args.minutes,
         options=args.cfg_options,
+        only=args.rows,
         root=root,
     )
     if args.dry_run:

@@ -22,8 +22,6 @@ from ..datasets.files import write_atomically
 from .result import Result, Row
 
 START, END = "<!-- figures -->", "<!-- end of figures -->"
-WORSE = 1.15
-"""A goal this many times worse than recorded is a regression; turns differ by a few per cent."""
 COLUMNS = ("CPU", "GPU")
 Record = dict[str, Any]
 
@@ -122,13 +120,14 @@ def _cell(goal: Record | None) -> str:
 
 
 def compare(measured: Record, columns: Record, column: str) -> list[str]:
-    """A sentence for every goal that is worse than recorded by more than a factor :data:`WORSE`."""
+    """A sentence for every goal that is worse than recorded by more than its ``spread``."""
     recorded = _goals(columns.get(column, {}))
     worse = []
     for key, goal in _goals(measured).items():
         if key not in recorded:
             continue
         before, now = recorded[key]["value"], goal["value"]
-        if now * WORSE < before if goal["relation"] == ">=" else now > before * WORSE:
+        spread = goal["spread"]
+        if now * spread < before if goal["relation"] == ">=" else now > before * spread:
             worse.append(f"{key[0]}: {key[1]}: {now:.4g}, recorded {before:.4g}")
     return worse

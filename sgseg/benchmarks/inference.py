@@ -231,6 +231,6 @@ def segment_large(
 
 
 def _largest_resident() -> float:
-    import resource  # not there on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB
+    # Not getrusage: its maximum is inherited from the parent, which may have been larger.
+    status = Path("/proc/self/status").read_text(encoding="ascii")  # Linux alone has it
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024  # of KiB

@@ -20,7 +20,7 @@ from ..evaluation import HungarianMetric
 from ..ops.matching import IGNORE, hungarian, majority, scores
 from ..registry import MODELS
 from .measure import seconds
-from .result import Goal, Result, Row
+from .result import OF_TIMES, Goal, Result, Row
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def run(args: Namespace) -> Result:
     title = f"Evaluation, {args.config}, batch {args.batch}, K = {args.classes}"
     shares = [r.values["% of inference"] for r in rows if r.name.endswith("process")]
     goals = [
-        Goal(f"evaluation, % of inference at {side} x {side}", share, "<=", 5.0)
+        Goal(f"evaluation, % of inference at {side} x {side}", share, "<=", 5.0, OF_TIMES)
         for side, share in zip(args.sides, shares, strict=True)
     ]
     return Result(title, rows, {"matching and scores, once a set, ms": 1e3 * once}, goals)

@@ -15,6 +15,7 @@ import pytest
 from sgseg.analysis import tables
 from sgseg.analysis.compose import Data
 from sgseg.analysis.pool import make_slots
+from sgseg.analysis.report import line_of
 from sgseg.analysis.rows import Row, Table
 from sgseg.analysis.runs import locked
 from sgseg.analysis.tables import Request, entries, plan, reproduce
@@ -67,6 +68,15 @@ def request(root: Path, rows: int = 1, epochs: int = 3, **more: Any) -> Request:
         root=root,
         **more,
     )
+
+
+def test_rows_by_label(tmp_path: Path) -> None:
+    """The others keep the published number and are said not to have been run."""
+    some = entries(request(tmp_path, rows=3, only=("DiffGCN",)))
+    assert [len(line.runs) for line in some] == [0, 1, 0]
+    assert [line_of(line)["notes"] for line in some][::2] == ["not run here", "not run here"]
+    with pytest.raises(ValueError, match="--rows GCN: tablex has"):
+        request(tmp_path, only=("GCN",))
 
 
 def table_of(root: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sgseg.benchmarks import Goal, Result, Row, everything
+from sgseg.benchmarks.result import OF_TIMES
 
 
 def measured(speed: float, memory: float) -> dict[str, object]:
@@ -54,6 +55,18 @@ def test_only_what_got_worse_is_a_regression() -> None:
     assert everything.compare(measured(4.0, 0.9), recorded, "CPU") == [
         "loss: memory: 0.9, recorded 0.4"
     ]
+
+
+def test_ratios_of_times_may_differ_more() -> None:
+    """They depend on the machine; a third less is no regression, half is."""
+
+    def timed(ratio: float) -> dict[str, object]:
+        goals = [Goal("time", ratio, ">=", 2.0, OF_TIMES)]
+        return {"graph": Result("graph", [], {}, goals).content()}
+
+    recorded = {"CPU": timed(8.7)}
+    assert everything.compare(timed(6.3), recorded, "CPU") == []
+    assert len(everything.compare(timed(4.3), recorded, "CPU")) == 1
 
 
 def test_every_benchmark_runs_without_arguments() -> None:

@@ -57,6 +57,16 @@ def test_the_large_image(tmp_path: Path) -> None:
     assert figures["large image, windows"] == "64, overlap 8"
 
 
+def test_growth_is_the_new_process_alone(tmp_path: Path) -> None:
+    """A parent that was larger than the child will ever be does not hide what the child takes."""
+    recipe, checkpoint = written(tmp_path, **FOUR_BANDS)
+    import numpy as np
+
+    np.ones(2**30, np.uint8).sum()  # a GiB, kept by the parent's maximum
+    figures = inference.tile_test(recipe, checkpoint, tmp_path, 600, 256)
+    assert float(figures[inference.GROWTH]) > 0
+
+
 @pytest.mark.slow
 def test_six_thousand_pixels_in_bounded_memory(tmp_path: Path) -> None:
     """A 6000 x 6000 image of four bands: the process grows by far less than 4 GiB."""

@@ -6,6 +6,7 @@ table = dict(
     rows=[
         dict(
             label="Random CNN",
+            method="random_cnn",
             baseline="untrained",
             paper=dict(coco15=19.4, coco3=37.3, potsdam=28.3, potsdam3=38.2),
         ),

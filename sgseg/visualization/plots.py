@@ -110,12 +110,12 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
 
 
 def plot_cost(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) -> None:
-    """Draw accuracy, with its spread over seeds, against training time.
+    """Draw accuracy, with its spread over seeds, against the time of an epoch.
 
     Args:
         title: above the plot.
-        lines: ``label``, ``recipe``, ``last`` and ``minutes`` (one value a seed each), ``majority``
-            (or None).
+        lines: ``label``, ``recipe``, ``last`` and ``minutes`` (one value a seed each), ``epochs``
+            (the lengths of the runs), ``majority`` (or None).
         out: the PNG to write.
     """
     figure = _figure(6.0, 4.0)
@@ -125,13 +125,14 @@ def plot_cost(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) -
             continue
         found = np.asarray(line["last"], np.float64)
         spread = found.std(ddof=1) if found.size > 1 else 0.0
-        time, name = float(np.mean(line["minutes"])), f"{line['label']} ({line['recipe']})"
+        time = 60 * float(np.mean(line["minutes"])) / max(line["epochs"])
+        name = f"{line['label']} ({line['recipe']}, {np.mean(line['minutes']):.1f} min)"
         axes.errorbar(time, found.mean(), yerr=spread, fmt="o", ms=5, capsize=2, label=name)
     majority = [line["majority"] for line in lines if line["majority"] is not None]
     if majority:
         axes.axhline(majority[0], color="tab:grey", ls="--", lw=1, label="majority class")
     axes.set_xscale("log")
-    axes.set_xlabel("training, minutes", fontsize=8)
+    axes.set_xlabel("training, seconds an epoch", fontsize=8)
     axes.set_ylabel("pixel accuracy, %", fontsize=8)
     axes.legend(fontsize=7)
     axes.set_title(title, fontsize=9)

@@ -76,6 +76,7 @@ def line_of(entry: Entry) -> dict[str, Any]:
         miou=[result["miou"] for result in results],
         epochs=sorted({result["epoch"] for result in trained}),
         minutes=[result["training_seconds"] / 60 for result in trained],
+        epoch_seconds=[result["training_seconds"] / result["epoch"] for result in trained],
         notes=_notes(entry, results),
     )
 
@@ -126,6 +127,7 @@ def markdown(
         "mIoU, last",
         "epochs",
         "training, min",
+        "s an epoch",
         "notes",
     ]
     rows = [
@@ -143,6 +145,7 @@ def markdown(
             spread(line["miou"]),
             ", ".join(map(str, line["epochs"])),
             _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
+            _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
             line["notes"],
         ]
         for line in lines

@@ -210,7 +210,7 @@ def _starting_point(runner: Runner, resume: bool) -> Path | None:
 
 
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
-    """Score a checkpoint on the config's test set; writes ``eval.json``.
+    """Score a checkpoint on the config's test set; writes ``eval.json`` and ``pictures/``.
 
     Returns:
         The record as ``eval.json`` holds it.
@@ -226,6 +226,9 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)
     config.resume = False
+    # The runs of a table draw nothing while they train.
+    if not any("PictureHook" in str(hook["type"]) for hook in config.get("custom_hooks") or []):
+        config.custom_hooks = [*(config.get("custom_hooks") or []), dict(type="PictureHook")]
     _join_processes(config)
     runner = _build_runner(config)
     runner.test()

@@ -114,24 +114,22 @@ def plot_cost(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) -
 
     Args:
         title: above the plot.
-        lines: ``label``, ``recipe``, ``last`` and ``minutes`` (one value a seed each), ``epochs``
-            (the lengths of the runs), ``majority`` (or None).
+        lines: ``label``, ``recipe``, ``last`` and ``epoch_seconds`` (one value a seed),
+            ``majority`` (or None).
         out: the PNG to write.
     """
     figure = _figure(6.0, 4.0)
     axes = figure.add_subplot()
     for line in lines:
-        if not line["last"] or not line["minutes"]:
+        if not line["last"] or not line["epoch_seconds"]:
             continue
         found = np.asarray(line["last"], np.float64)
         spread = found.std(ddof=1) if found.size > 1 else 0.0
-        time = 60 * float(np.mean(line["minutes"])) / max(line["epochs"])
-        name = f"{line['label']} ({line['recipe']}, {np.mean(line['minutes']):.1f} min)"
-        axes.errorbar(time, found.mean(), yerr=spread, fmt="o", ms=5, capsize=2, label=name)
+        seconds, name = float(np.mean(line["epoch_seconds"])), f"{line['label']} ({line['recipe']})"
+        axes.errorbar(seconds, found.mean(), yerr=spread, fmt="o", ms=5, capsize=2, label=name)
     majority = [line["majority"] for line in lines if line["majority"] is not None]
     if majority:
         axes.axhline(majority[0], color="tab:grey", ls="--", lw=1, label="majority class")
-    axes.set_xscale("log")
     axes.set_xlabel("training, seconds an epoch", fontsize=8)
     axes.set_ylabel("pixel accuracy, %", fontsize=8)
     axes.legend(fontsize=7)

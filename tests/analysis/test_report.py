@@ -71,7 +71,7 @@ def test_a_line_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
     assert line["best"] == [35.0, 38.0, 41.0]
     assert line["label_free"] == [32.0, 35.0, 38.0]  # epoch 3 has the higher information
     assert line["untrained"] == [12.0] * 3 and line["majority"] == 11.0
-    assert line["minutes"] == [1.5] * 3
+    assert line["minutes"] == [1.5] * 3 and line["epoch_seconds"] == [22.5] * 3
     assert line["notes"] == "1 of 4 seeds unfinished"
 
 
@@ -108,6 +108,20 @@ def test_markdown_csv_and_plot(tmp_path: Path) -> None:
     assert float(rows[0]["last_sd"]) == statistics.stdev([30.0, 33.0, 36.0])
     assert rows[0]["last_seeds"] == "30 33 36" and rows[2]["last"] == ""
     assert cv2.imread(str(tmp_path / "out.png")) is not None
+
+
+def test_a_table_of_costs_draws_accuracy_against_time(tmp_path: Path) -> None:
+    """Another picture than that of the paper's tables; rows without runs are left out of it."""
+    lines = [
+        make_entry(tmp_path, "tiny", [30.0, 33.0, 36.0]),
+        make_entry(tmp_path, "small", [35.0], training_seconds=400.0),
+        Entry(Row("paper"), "paper", None),
+    ]
+    for cost in (False, True):
+        write_report(Table("t", "T", "preset", (), cost=cost), lines, tmp_path / f"cost_{cost}", "")
+    plain, costs = (cv2.imread(str(tmp_path / f"cost_{cost}.png")) for cost in (False, True))
+    assert costs is not None and costs.shape != plain.shape
+    assert "| 22.5 |" in (tmp_path / "cost_True.md").read_text()
 
 
 def test_unequal_protocols_refuse_one_table(tmp_path: Path) -> None:

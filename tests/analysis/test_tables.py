@@ -42,7 +42,9 @@ ROWS = (
     Row("Random CNN", baseline="untrained", paper=dict(coco15=19.4)),
 )
 # What a run takes differs from run to run.
-_TIMES = ("minutes", "minutes_sd", "minutes_seeds")
+_TIMES = tuple(
+    f"{kind}{end}" for kind in ("minutes", "epoch_seconds") for end in ("", "_sd", "_seeds")
+)
 _SCRIPT = """
 from pathlib import Path
 from tests.analysis.test_tables import request

@@ -91,10 +91,13 @@ def test_resume_refuses_another_model(trained: Any, tmp_path: Path, tiny_config:
 
 
 def test_evaluate_repeats_the_score(trained: Any, tmp_path: Path, tiny_config: Any) -> None:
-    """tools/test.py finds the accuracy that training reported."""
+    """tools/test.py finds the accuracy that training reported, and draws though that did not."""
     during = json.loads((trained[0] / "eval.json").read_text())
-    after = evaluate(tiny_config(tmp_path), trained[0] / "epoch_3.pth")
+    config = tiny_config(tmp_path)
+    config.custom_hooks = [h for h in config.custom_hooks if "PictureHook" not in str(h["type"])]
+    after = evaluate(config, trained[0] / "epoch_3.pth")
     assert after["confusion"] == during["confusion"]
+    assert cv2.imread(str(tmp_path / "pictures" / "test.png")) is not None
 
 
 def test_amp_accumulation_ema_and_early_stopping(tmp_path: Path, tiny_config: Any) -> None:

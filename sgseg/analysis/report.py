@@ -106,7 +106,7 @@ def write_report(table: Table, entries: Sequence[Entry], path: Path, described: 
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
     plot = plot_cost if table.cost else plot_table
-    plot(table.title, lines, path.with_name(f"{path.name}.png"))
+    plot(f"{table.title} ({path.name})", lines, path.with_name(f"{path.name}.png"))
 
 
 def markdown(

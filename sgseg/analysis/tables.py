@@ -148,7 +148,7 @@ def describe(request: Request) -> str:
         length = f"{request.minutes:g} minutes of training a run, as many epochs as fit"
     elif request.epochs:
         length = f"{request.epochs} epochs"
-    text = f"Data: {request.data.name}. Size: preset `{request.preset}`. Length: {length}."
+    text = f"Data: {request.data.label}. Size: preset `{request.preset}`. Length: {length}."
     if request.options:
         given = ", ".join(f"`{key}={value}`" for key, value in request.options.items())
         text += f" Overrides: {given}."

@@ -30,7 +30,7 @@ def main() -> None:
     given = dict(preset=args.preset, options=args.cfg_options, amp=args.amp)
     config = build_config(args.config, args.data, **given)
     size = (args.size[0], args.size[1]) if args.size else None
-    found = make_plan(config, size, args.batch, timed=not args.no_time, amp=args.amp)
+    found = make_plan(config, size, args.batch, timed=not args.no_time)
     print(found.text(args.gpu_memory * GIBI))
 
 

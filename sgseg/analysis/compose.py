@@ -137,7 +137,9 @@ def compose(
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
     # tools/test.py draws those of any checkpoint.
-    config.custom_hooks = [h for h in config.custom_hooks if "PictureHook" not in str(h["type"])]
+    for hook in config.custom_hooks:
+        if "PictureHook" in str(hook["type"]):
+            hook["interval"] = 0
     for name in _HELPERS:
         config.pop(name, None)
     config.merge_from_dict(dict(options or {}))

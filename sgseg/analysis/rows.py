@@ -64,7 +64,7 @@ class Table:
         column: head of the column of labels.
         rows: in the paper's order.
         timed: whether it holds times instead of accuracies.
-        cost: whether the plot shows accuracy against training time.
+        cost: whether the plot shows accuracy against the time of an epoch.
     """
 
     name: str

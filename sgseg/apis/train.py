@@ -82,8 +82,7 @@ def build_config(
     _check_length(config)
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
-    seed = (config.get("randomness") or {}).get("seed")
-    if seed is not None:
+    if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
@@ -210,7 +209,7 @@ def _starting_point(runner: Runner, resume: bool) -> Path | None:
 
 
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
-    """Score a checkpoint on the config's test set; writes ``eval.json`` and ``pictures/``.
+    """Score a checkpoint on the config's test set; writes ``eval.json``.
 
     Returns:
         The record as ``eval.json`` holds it.
@@ -226,9 +225,6 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)
     config.resume = False
-    # The runs of a table draw nothing while they train.
-    if not any("PictureHook" in str(hook["type"]) for hook in config.get("custom_hooks") or []):
-        config.custom_hooks = [*(config.get("custom_hooks") or []), dict(type="PictureHook")]
     _join_processes(config)
     runner = _build_runner(config)
     runner.test()

@@ -20,7 +20,16 @@ from mmengine.device import get_device
 
 from ..engine.run_card import device_name
 from . import measure
-from .workload import Training, build, countable, forward_backward, image_size, noise, stage_lengths
+from .workload import (
+    Training,
+    build,
+    countable,
+    forward_backward,
+    image_size,
+    noise,
+    stage_lengths,
+    uses_amp,
+)
 
 GIBI = 2**30
 _RESERVE = 0.9
@@ -124,7 +133,6 @@ def make_plan(
     size: tuple[int, int] | None = None,
     batch: int | None = None,
     timed: bool = True,
-    amp: bool = False,
 ) -> Plan:
     """Count a config's memory, and time two steps of each stage.
 
@@ -133,14 +141,13 @@ def make_plan(
         size: of the images; default the config's.
         batch: the wanted one; default the config's.
         timed: whether to run two real steps a stage, on this device at batch 2.
-        amp: count under bfloat16 autocast; for times the config itself must be of ``amp``.
 
     Raises:
         ValueError: if the size of the images is not known.
     """
     size = size or image_size(config)
     epochs = stage_lengths(config)
-    peaks = {stage: step_peak(config.model, config, stage, size, amp) for stage in epochs}
+    peaks = {stage: step_peak(config.model, config, stage, size) for stage in epochs}
     stage = max(peaks, key=lambda name: peaks[name][1])
     first, each = peaks[stage]
     weights = sum(p.numel() * p.element_size() for p in _meta(config.model).parameters())
@@ -154,12 +161,12 @@ def make_plan(
         images=_images(config),
         epochs=epochs,
         seconds=_seconds(config, size, tuple(epochs)) if timed else {},
-        checkpointed=_checkpointed(config, stage, size, amp),
+        checkpointed=_checkpointed(config, stage, size),
     )
 
 
 def step_peak(
-    model: Mapping[str, Any], config: Config, stage: str, size: tuple[int, int], amp: bool = False
+    model: Mapping[str, Any], config: Config, stage: str, size: tuple[int, int]
 ) -> tuple[float, float]:
     """Bytes that a step's peak has without images, and for each image.
 
@@ -169,19 +176,21 @@ def step_peak(
     for batch in (2, 3):
         made = countable(model)
         with measure.as_fake(made):
-            step = partial(forward_backward, made, noise(config, batch, size), stage, amp)
+            step = partial(
+                forward_backward, made, noise(config, batch, size), stage, uses_amp(config)
+            )
             peaks.append(measure.peak_bytes(step))
     each = float(peaks[1] - peaks[0])
     return peaks[0] - 2 * each, each
 
 
-def _checkpointed(config: Config, stage: str, size: tuple[int, int], amp: bool) -> float | None:
+def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | None:
     backbone = getattr(_meta(config.model), "backbone", None)
     if backbone is None or "checkpoint" not in inspect.signature(type(backbone)).parameters:
         return None
     model = dict(config.model)
     model["backbone"] = dict(model["backbone"], checkpoint=True)
-    return step_peak(model, config, stage, size, amp)[1]
+    return step_peak(model, config, stage, size)[1]
 
 
 def _meta(model: Mapping[str, Any]) -> Any:

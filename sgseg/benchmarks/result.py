@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 OF_TIMES = 1.5
-"""Two runs of the same code, weeks and machines apart, gave ratios 1.4 times apart (DGCNN)."""
+"""Two runs of the same code, days apart, gave ratios 1.4 times apart (DGCNN)."""
 
 
 class Goal(NamedTuple):

@@ -41,7 +41,7 @@ from .measure import (
     synchronise,
 )
 from .result import Goal, Result, Row
-from .workload import countable, losses, noise
+from .workload import countable, losses, noise, uses_amp
 
 PRODUCTS = frozenset(
     f"aten::{name}"
@@ -89,7 +89,7 @@ def run(args: Namespace) -> Result:
     amps = {"off": [False], "on": [True], "both": [False, True]}[args.amp]
     figures: dict[str, float | str] = {}
     for amp in amps:
-        found = memory(_config(args, amp), args.memory_batch, args.side, amp)
+        found = memory(_config(args, amp), args.memory_batch, args.side)
         figures |= {f"{key}, GB, {_type(amp)}": value for key, value in found.items()}
     rows = [] if args.memory_only else _timed(args, amps, figures)
     title = f"{args.config}, {args.batch} x {args.side}^2 timed, {args.memory_batch} counted"
@@ -107,12 +107,12 @@ def _goals(rows: list[Row], figures: dict[str, float | str], batch: int) -> Iter
         yield Goal(f"step, batch {batch}, bfloat16, GB", float(figures[key]), "<=", 24.0)
 
 
-def memory(config: Config, batch: int, side: int, amp: bool) -> dict[str, float]:
+def memory(config: Config, batch: int, side: int) -> dict[str, float]:
     """GB of one training step in stage ``joint``, counted on fake tensors.
 
     ``without losses`` is the peak when every output only has its mean taken.
     """
-    found = {}
+    found, amp = {}, uses_amp(config)
     for name, forward in (("peak", losses), ("peak without losses", _bare)):
         model = countable(config.model)
         weights = 4 * sum(parameter.numel() for parameter in model.parameters())

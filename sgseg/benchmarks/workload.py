@@ -44,6 +44,11 @@ def stage_lengths(config: Config) -> dict[str, int]:
     return dict(joint=total)
 
 
+def uses_amp(config: Config) -> bool:
+    """Whether the config trains under autocast, as ``build_config(amp=True)`` sets it."""
+    return "AmpOptimWrapper" in str(config.optim_wrapper.get("type"))
+
+
 def noise(config: Config, batch: int, size: tuple[int, int]) -> Tensor:
     """(B, C, H, W) uint8."""
     bands = config.model.data_preprocessor.bands

@@ -32,7 +32,7 @@ class PictureHook(Hook):
 
     Args:
         count: images in a strip, taken evenly over the evaluated set.
-        interval: epochs between strips.
+        interval: epochs between strips; 0: none while training, so ``tools/test.py`` alone draws.
     """
 
     # Behind the record (LOW), whose class table colours the clusters.
@@ -44,7 +44,8 @@ class PictureHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw the epoch that was just evaluated."""
-        if runner.epoch % self.interval == 0 or runner.epoch == runner.max_epochs:
+        last = runner.epoch == runner.max_epochs
+        if self.interval and (last or runner.epoch % self.interval == 0):
             self._draw(runner, runner.val_dataloader, runner.val_evaluator, runner.epoch)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

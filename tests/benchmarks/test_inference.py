@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sgseg.benchmarks import inference
@@ -60,8 +61,6 @@ def test_the_large_image(tmp_path: Path) -> None:
 def test_growth_is_the_new_process_alone(tmp_path: Path) -> None:
     """A parent that was larger than the child will ever be does not hide what the child takes."""
     recipe, checkpoint = written(tmp_path, **FOUR_BANDS)
-    import numpy as np
-
     np.ones(2**30, np.uint8).sum()  # a GiB, kept by the parent's maximum
     figures = inference.tile_test(recipe, checkpoint, tmp_path, 600, 256)
     assert float(figures[inference.GROWTH]) > 0

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--data", help="root folder of the data")
     parser.add_argument("--num-classes", type=int, help="number of clusters K")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
+    parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--seed", type=int, default=0, help="seed of K-Means and the weights")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     args = parser.parse_args()
@@ -29,6 +30,7 @@ def main() -> None:
         args.data,
         args.num_classes,
         args.label_map,
+        args.bands,
         seed=args.seed,
         options=args.cfg_options,
     )

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("checkpoint", help="epoch_N.pth")
     parser.add_argument("out", help="file to write, model.onnx")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
+    parser.add_argument("--bands", type=int, help="of the images, as in training; default 3")
     parser.add_argument("--preset", help="sizes of the model, as in training")
     parser.add_argument("--height", type=int, help="fix the height of images; default any")
     parser.add_argument("--width", type=int, help="fix the width of images; default any")
@@ -32,7 +33,8 @@ def main() -> None:
     if (args.height is None) != (args.width is None):
         parser.error("--height and --width go together")
     size = None if args.height is None else (args.height, args.width)
-    config = build_config(args.config, num_classes=args.num_classes, preset=args.preset)
+    sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
+    config = build_config(args.config, **sizes)
     segmenter = Segmenter(config, args.checkpoint, device="cpu")
     if args.check:
         paths = islice(find_images(args.check), args.images)

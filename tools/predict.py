@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--onnx", metavar="FILE", help="model written by tools/export.py")
     parser.add_argument("--out", default="predictions", help="output folder")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
+    parser.add_argument("--bands", type=int, help="of the images, as in training; default 3")
     parser.add_argument("--preset", help="sizes of the model, as in training")
     parser.add_argument("--side", type=int, help="shorter side to segment at; 0: as the image is")
     parser.add_argument("--tile", type=int, help="segment in windows of this size; 0: never")
@@ -43,7 +44,8 @@ def main() -> None:
     if args.onnx:
         segmenter = Segmenter.from_onnx(args.onnx, **tiles)
     else:
-        config = build_config(model[0], num_classes=args.num_classes, preset=args.preset)
+        sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
+        config = build_config(model[0], **sizes)
         speed = dict(device=args.device, compile=args.compile, precision=args.precision)
         segmenter = Segmenter(config, model[1], **speed, **tiles)
     total = 1 if Path(source).is_file() else len(find_images(source))

@@ -29,6 +29,7 @@ def main() -> int:
     add("--data", nargs="+", default=["mosaic"], help="NAME [FOLDER]: coco15, potsdam, folder ...")
     add("--num-classes", type=int, help="clusters K, for --data folder")
     add("--label-map", help="FILE.json#KEY: raw labels to classes, for --data folder")
+    add("--bands", type=int, help="of the images, for --data folder; default 3")
     add("--preset", default="tiny", help="sizes of the model: paper, small, tiny, or a file")
     add("--recipe", nargs="+", default=["paper", "practical"], help="default both, side by side")
     add("--seeds", type=int, default=3, help="how many, from 0")

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
+    parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
@@ -32,6 +33,7 @@ def main() -> None:
         data=args.data,
         num_classes=args.num_classes,
         label_map=args.label_map,
+        bands=args.bands,
         work_dir=args.work_dir,
         launcher=args.launcher,
         preset=args.preset,

@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--num-classes", type=int, help="number of clusters K")
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
+    parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--amp", action="store_true", help="train in half precision")
@@ -35,6 +36,7 @@ def main() -> None:
         data=args.data,
         num_classes=args.num_classes,
         label_map=args.label_map,
+        bands=args.bands,
         work_dir=args.work_dir,
         seed=args.seed,
         amp=args.amp,

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
-from ..apis.preset import apply_preset, read_preset
-from ..apis.train import EVALUATORS, LOADERS
+from ..apis.sizes import apply_preset, read_preset, set_bands
+from ..apis.train import EVALUATORS, LOADERS, set_image_bands
 from .rows import Row
 
 Recipe = Literal["paper", "practical"]
@@ -58,12 +58,14 @@ class Data:
         root: folder of the data; the mosaic needs none.
         num_classes: clusters K; default the data set's, for ``folder`` its number of classes.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for ``folder``.
+        bands: of the images, for ``folder``; default 3.
     """
 
     name: str
     root: str | None = None
     num_classes: int | None = None
     label_map: str | None = None
+    bands: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in DATA_SETS:
@@ -128,11 +130,13 @@ def compose(
     _set_data(config, data)
     full = config.train_cfg.max_epochs
     if path is None:
-        _set_bands(config, DATA_SETS[data.name][0])
+        set_bands(config.model, DATA_SETS[data.name][0])
         _set_parts(config, row)
         sizes = read_preset(row.preset or preset, Path(configs, "sgseg", "_"))
         _set_sizes(config, row, data.name, sizes)
         _set_stages(config, row)
+    if data.bands is not None:
+        set_image_bands(config, data.bands)
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
@@ -211,12 +215,6 @@ def _set_data(config: Config, data: Data) -> None:
         config[name].num_clusters = count
     if config.model.get("decode_head"):
         config.model.decode_head.num_classes = count
-
-
-def _set_bands(config: Config, bands: int) -> None:
-    model = config.model
-    model.data_preprocessor.bands = model.backbone.in_channels = bands
-    model.decode_head.image_channels = bands
 
 
 def _set_parts(config: Config, row: Row) -> None:

@@ -256,7 +256,12 @@ def main(args: Any, configs: Path, say: Callable[[str], None], compare: Callable
         return _time(table, args.preset, configs, root, say, compare)
     request = Request(
         table=table,
-        data=Data(*args.data, num_classes=args.num_classes, label_map=args.label_map),
+        data=Data(
+            *args.data,
+            num_classes=args.num_classes,
+            label_map=args.label_map,
+            bands=args.bands,
+        ),
         configs=configs,
         preset=args.preset,
         recipes=args.recipe,
@@ -291,8 +296,7 @@ def _time(
     measured = {row.name: row.values for row in found.rows}
     path = root / f"{table.name}-coco15-{preset}"
     described = f"Measured on {found.figures['device']}, size `{preset}`, COCO-Stuff's 128 x 128, "
-    described += "batch 1; the paper's on an RTX 3090. AC's row is the head alone while "
-    described += "`configs/ac/` is not there."
+    described += "batch 1; the paper's on an RTX 3090."
     write_times(table, measured, path, described)
     say(f"{found.text()}\nWritten to {path}.md and .csv")
     return 0

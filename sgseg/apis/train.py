@@ -21,7 +21,7 @@ from ..engine.checkpoint import load_checkpoint
 from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
-from .preset import apply_preset, read_preset, type_name
+from .sizes import apply_preset, read_preset, set_bands, type_name
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -32,6 +32,7 @@ def build_config(
     data: str | Path | None = None,
     num_classes: int | None = None,
     label_map: str | None = None,
+    bands: int | None = None,
     work_dir: str | Path | None = None,
     seed: int | None = None,
     amp: bool = False,
@@ -48,6 +49,7 @@ def build_config(
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
+        bands: of the images of a folder; set in its data sets and through the model.
         work_dir: where everything is written; default ``work_dirs/<config name>``.
         seed: of weights, order of images, augmentations and raster orders.
         amp: train under autocast, bfloat16 on a CPU.
@@ -71,6 +73,8 @@ def build_config(
         _set_data(config, Path(data))
     if label_map is not None:
         _set_label_map(config, label_map)
+    if bands is not None:
+        set_image_bands(config, bands)
     if num_classes is not None:
         _set_num_classes(config, num_classes)
     config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(path).stem}")
@@ -87,6 +91,24 @@ def build_config(
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
     return config
+
+
+def set_image_bands(config: Config, bands: int) -> None:
+    """Set the number of bands of a folder's images, in its data sets and through the model.
+
+    Raises:
+        ValueError: for less than one band, or data with bands of their own.
+    """
+    for name in LOADERS:
+        dataset = (config.get(name) or {}).get("dataset")
+        if dataset is not None and "bands" not in dataset:
+            raise ValueError(
+                f"--bands {bands}: {type_name(dataset)} has bands of its own; a folder of images "
+                "has as many as you say"
+            )
+        if dataset is not None:
+            dataset.bands = bands
+    set_bands(config.model, bands)
 
 
 def _set_num_classes(config: Config, num_classes: int) -> None:

@@ -135,7 +135,8 @@ def read_image(path: str | Path, bands: int) -> Array:
     elif found != bands:
         raise BadFileError(
             path,
-            f"has {found} bands, expected {bands}: set bands={found} if all are meant",
+            f"has {found} bands, expected {bands}: use --bands {found} (`bands` in a config) if "
+            "all are meant",
             "bands",
         )
     return unit_range(path, image)

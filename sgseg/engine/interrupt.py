@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.synchronize import Event
 from typing import Any
 
 import torch
@@ -78,13 +81,22 @@ def _largest(number: int) -> int:
     return int(found)
 
 
-def _patient_worker(inner: Callable[[int], None] | None, worker: int) -> None:
-    """Start a loader's worker that lets a signal to all processes pass.
+def _patient_worker(inner: Callable[[int], None] | None, over: Event, worker: int) -> None:
+    """Start a loader's worker that lets a signal to all processes pass until training is over.
 
-    ``timeout``, slurm and torchrun signal workers too; the training would end with theirs.
+    ``timeout``, slurm and torchrun signal workers too; the training would end with theirs. Behind
+    it Python itself ends its children by SIGTERM, and waits for them.
     """
+
+    def receive(number: int, frame: Any) -> None:
+        if over.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        else:
+            signal.alarm(_WORKER_PATIENCE)
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(_WORKER_PATIENCE))
+    signal.signal(signal.SIGTERM, receive)
     if inner is not None:
         inner(worker)
 
@@ -102,11 +114,16 @@ def leaving_on_signals(runner: Runner) -> Iterator[None]:
     hook = _LeaveHook()
     runner.register_hook(hook)
     loops = [runner.train_loop, runner.val_loop]
+    over = []
     for loader in [loop.dataloader for loop in loops if loop is not None]:
-        loader.worker_init_fn = partial(_patient_worker, loader.worker_init_fn)
+        # Of the loader's own way to start processes: another's cannot be handed over.
+        over.append((loader.multiprocessing_context or multiprocessing).Event())
+        loader.worker_init_fn = partial(_patient_worker, loader.worker_init_fn, over[-1])
     before = {number: signal.signal(number, hook.receive) for number in _SIGNALS}
     try:
         yield
     finally:
+        for event in over:
+            event.set()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -8,12 +8,15 @@ import torch
 from mmengine.config import Config
 
 from sgseg.apis import build_config
+from sgseg.apis.sizes import set_bands
 from sgseg.benchmarks.measure import as_fake, flops
 from sgseg.engine import ModuleLRConstructor
 from sgseg.registry import MODELS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sgseg").glob("*.py"))
 MAIN = "sgseg_diffgcn_coco15"
+# SEEDS needs opencv-contrib.
+FOLDER = [p.stem for p in CONFIGS if p.stem.endswith("_folder") and "seeds" not in p.stem]
 
 
 def load(name: str) -> Config:
@@ -169,6 +172,42 @@ def test_arguments_reach_every_place(tmp_path: Path) -> None:
     assert config.val_evaluator.num_clusters == config.test_evaluator.num_clusters == 7
     assert config.randomness.seed == config.model.seed == 3
     assert config.optim_wrapper.type.endswith("AmpOptimWrapper")
+
+
+def test_bands_are_those_of_the_potsdam_config() -> None:
+    """Widths that follow from four bands, against the config in which they were typed."""
+    model = load(MAIN).model
+    set_bands(model, 4)
+    typed = load("sgseg_diffgcn_potsdam").model
+    for part in ("backbone", "neck", "decode_head"):
+        for key in ("in_channels", "image_channels"):
+            assert model[part].get(key) == typed[part].get(key), (part, key)
+    assert model.data_preprocessor.bands == 4
+
+
+@pytest.mark.parametrize("bands", [1, 4, 6])
+@pytest.mark.parametrize("name", FOLDER)
+def test_bands_of_a_folder_reach_every_place(name: str, bands: int) -> None:
+    """--bands sets the data sets and the model, at the config's size and at a preset."""
+    path = CONFIGS[0].with_name(f"{name}.py")
+    for preset in ("tiny", None) if "paper" not in name else ("tiny",):
+        config = build_config(path, bands=bands, preset=preset)
+        assert {config[f"{x}_dataloader"].dataset.bands for x in ("train", "val", "test")} == {
+            bands
+        }
+        model = MODELS.build(config.model)
+        (stages,) = [hook.stages for hook in config.custom_hooks if "stages" in hook]
+        model.stage = stages[-1][1]
+        losses = model.loss(torch.rand(2, bands, 32, 32))
+        sum(value for key, value in losses.items() if "loss" in key).backward()
+
+
+def test_bands_that_do_not_fit_say_so() -> None:
+    """None at all, and a data set that has its own."""
+    with pytest.raises(ValueError, match="at least one"):
+        build_config(CONFIGS[0].with_name("sgseg_diffgcn_folder.py"), bands=0)
+    with pytest.raises(ValueError, match="bands of its own"):
+        build_config(CONFIGS[0].with_name("sgseg_diffgcn_potsdam.py"), bands=3)
 
 
 def test_a_run_too_short_for_its_schedule_says_so() -> None:

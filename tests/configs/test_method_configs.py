@@ -68,6 +68,25 @@ def test_builds_and_takes_a_step(path: Path) -> None:
     torch.testing.assert_close(probability.sum(1), torch.ones(2, SIDE, SIDE))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_four_bands_of_a_folder(method: str) -> None:
+    """--bands reaches the trunk or the head; gradients of grey are left out, as on Potsdam."""
+    path = CONFIGS / method / f"{method}_folder.py"
+    config = build_config(path, preset="tiny", bands=4)
+    typed = load(f"{method}_potsdam")
+    with torch.device("meta"):
+        model, expected = MODELS.build(config.model), MODELS.build(typed.model)
+    first, other = (
+        [p.shape[1] for p in x.parameters() if p.dim() == 4][:1] for x in (model, expected)
+    )
+    assert first == other in ([4], [])  # K-Means has no layers
+    model = MODELS.build(config.model).eval()
+    if not first:
+        model.decode_head.set_centres(torch.rand(config.model.decode_head.num_classes, 4))
+    probability = model(torch.rand(1, 4, 32, 32), mode="tensor").probability
+    assert probability.shape[2:] == (32, 32)
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_full_width_and_scoring(path: Path) -> None:
     """At its own width the model builds; it is scored with as many clusters as it has."""

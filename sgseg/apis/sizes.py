@@ -1,4 +1,4 @@
-"""Model sizes by name: every place that a width reaches is set from one short list."""
+"""Sizes of a model by name: every place that a width or the number of bands reaches is set."""
 
 from __future__ import annotations
 
@@ -64,24 +64,61 @@ def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
         if model.get("backbone"):  # the heads' widths follow it
             model.backbone.base_channels = preset["trunk_channels"]
         return
-    head, bands = model.decode_head, model.data_preprocessor.bands
-    width = 0  # of the projected node features
+    head = model.decode_head
     if model.get("backbone"):
-        features = FixedSuperpixels.FEATURES_PER_BAND * bands
         if "base_channels" in model.backbone:  # it learns
             model.backbone.base_channels = preset["superpixel_channels"]
             model.backbone.stride = preset["superpixel_stride"]
-            features = 8 * preset["superpixel_channels"]
         model.backbone.num_superpixels = preset["num_superpixels"]
-        width = 2 + bands + features  # x, y, bands, features
     if model.get("neck"):
-        model.neck.in_channels = width
-        model.neck.channels = width = preset["node_channels"]
+        model.neck.channels = preset["node_channels"]
         model.neck.knn = preset["knn"]
-    head.in_channels = bands + width
     head.base_channels = preset["head_channels"]
     if preset["head_multipliers"] is not None:
         head.multipliers = tuple(preset["head_multipliers"])
+    _join_widths(model)
+
+
+def set_bands(model: Any, bands: int) -> None:
+    """Set the number of bands of the images wherever a model depends on it.
+
+    Gradients beside the bands (Sobel) are of R, G, B: with other bands the trunk sees the bands
+    alone, as IIC's does on Potsdam.
+
+    Args:
+        model: a config's ``model``, changed in place.
+        bands: C, at least 1.
+
+    Raises:
+        ValueError: for less than one band.
+    """
+    if bands < 1:
+        raise ValueError(f"--bands {bands}: images have at least one")
+    model.data_preprocessor.bands = bands
+    if model.get("backbone"):
+        model.backbone.in_channels = bands
+        if model.backbone.get("sobel"):
+            model.backbone.sobel = bands == 3
+    if type_name(model) == "SGSeg":
+        if model.decode_head.get("image_channels"):  # 0: it does not rebuild the image
+            model.decode_head.image_channels = bands
+        _join_widths(model)
+    elif not model.get("backbone"):
+        model.decode_head.in_channels = bands
+
+
+def _join_widths(model: Any) -> None:
+    """Widths of SGSeg's parts that follow from the parts before them."""
+    bands = model.data_preprocessor.bands
+    width = 0  # of the projected node features
+    if model.get("backbone"):
+        features = FixedSuperpixels.FEATURES_PER_BAND * bands
+        if "base_channels" in model.backbone:
+            features = 8 * model.backbone.base_channels
+        width = 2 + bands + features  # x, y, bands, features
+    if model.get("neck"):
+        model.neck.in_channels, width = width, model.neck.channels
+    model.decode_head.in_channels = bands + width
 
 
 def type_name(config: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from ..apis.tiling import to_unit
 from ..datasets.files import find_images, read_image
 from ..datasets.windows import open_rows
 from ..engine.checkpoint import load_checkpoint
+from ..engine.monitor import process_peak_mib
 from ..registry import MODELS
 from . import measure
 from .result import Goal, Result, Row
@@ -215,7 +216,7 @@ def segment_large(
     """In the new process: labels of the file, the time, and by how much the process grew."""
     torch.set_num_threads(threads)
     segmenter = Segmenter(Config.fromfile(recipe), checkpoint, device="cpu", side=0, tile=tile)
-    before = _largest_resident()
+    before = process_peak_mib()
     started, worked = time.perf_counter(), time.process_time()
     labels = segmenter.large(open_rows(path, segmenter.bands))
     taken, worked = time.perf_counter() - started, time.process_time() - worked
@@ -226,11 +227,5 @@ def segment_large(
         "large image, seconds of all cores together": worked,
         "large image, threads": threads,
         "large image, resident before, MiB": before,
-        GROWTH: _largest_resident() - before,
+        GROWTH: process_peak_mib() - before,
     }
-
-
-def _largest_resident() -> float:
-    # Not getrusage: its maximum is inherited from the parent, which may have been larger.
-    status = Path("/proc/self/status").read_text(encoding="ascii")  # Linux alone has it
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024  # of KiB

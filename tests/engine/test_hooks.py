@@ -1,5 +1,7 @@
 """Stages, rates and checkpoint plumbing, apart from a run."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import nn
 from sgseg.engine import ModuleLRConstructor, TrainingStageHook
 from sgseg.engine.atomic import write_atomically
 from sgseg.engine.checkpoint import load_checkpoint, plain
+from sgseg.engine.monitor import process_peak_mib
 
 
 @pytest.mark.parametrize(
@@ -111,3 +114,12 @@ def test_hook_sets_the_model() -> None:
     )
     TrainingStageHook([(0, "superpixel"), (1, "joint")]).before_train_epoch(runner)
     assert model.stage == "superpixel"
+
+
+def test_peak_memory_is_the_process_own() -> None:
+    """A run started by a larger process does not report that one's memory as its own."""
+    ballast = np.ones(2**27)  # 1 GiB
+    code = "from sgseg.engine.monitor import process_peak_mib as peak; print(peak())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ballast[-1] == 1 and process_peak_mib() > 1024
+    assert 10 < float(found.stdout) < 1024

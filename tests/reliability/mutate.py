@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 # Imported once, before sgseg: the children of this process then start in no time.
 import cv2  # noqa: F401
@@ -123,12 +124,29 @@ def noticed(copy: Path, path: Path, number: int) -> tuple[bool, str]:
     return killed, mutator.said
 
 
+def try_changes(changes: list[tuple[Path, int]], end: float, verdicts: Any) -> None:
+    """In a process: try changes on a copy of its own until a time; report each, None at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        ignored = shutil.ignore_patterns(".git", ".venv*", "work_dirs", "__pycache__")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        if not passes(copy, SUITE):
+            verdicts.put("the tests fail without any change: nothing can be told from them")
+        else:
+            for path, number in changes:
+                if time.monotonic() > end:
+                    break
+                verdicts.put((path, *noticed(copy, path, number)))
+    verdicts.put(None)
+
+
 def main() -> None:
     """Try a sample and print the score."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sample", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60, help="begin no change behind these")
+    parser.add_argument("--jobs", type=int, default=2, help="changes tried at a time")
     args = parser.parse_args()
     torch.set_num_threads(1)
     end = time.monotonic() + 60 * args.minutes
@@ -137,23 +155,26 @@ def main() -> None:
     ]
     every = [(path, n) for path in sorted(files) for n in range(places(ROOT / path))]
     chosen = random.Random(args.seed).sample(every, min(args.sample, len(every)))
-    found = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        ignored = shutil.ignore_patterns(".git", ".venv", "work_dirs", "__pycache__")
-        shutil.copytree(ROOT, copy, ignore=ignored)
-        if not passes(copy, SUITE):
-            raise SystemExit("the tests fail without any change: nothing can be told from them")
-        for tried, (path, number) in enumerate(chosen, 1):
-            if time.monotonic() > end:
-                chosen = chosen[: tried - 1]
-                break
-            killed, said = noticed(copy, path, number)
-            found += killed
-            verdict = "noticed" if killed else "SURVIVED"
-            print(f"{found}/{tried} {verdict} {path} {said}", flush=True)
-    share = f"{found} of {len(chosen)} tried, of {len(every)} there are"
-    print(f"mutation score {100 * found / len(chosen):.0f} % ({share})")
+    context = multiprocessing.get_context("fork")
+    verdicts = context.Queue()
+    for job in range(args.jobs):
+        mine = chosen[job :: args.jobs]
+        context.Process(target=try_changes, args=(mine, end, verdicts)).start()
+    found = tried = ended = 0
+    while ended < args.jobs:
+        verdict = verdicts.get()
+        if verdict is None:
+            ended += 1
+        elif isinstance(verdict, str):
+            raise SystemExit(verdict)
+        else:
+            path, killed, said = verdict
+            found, tried = found + killed, tried + 1
+            print(
+                f"{found}/{tried} {'noticed' if killed else 'SURVIVED'} {path} {said}", flush=True
+            )
+    share = f"{found} of {tried} tried, of {len(every)} there are"
+    print(f"mutation score {100 * found / max(tried, 1):.0f} % ({share})")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def correlate(root: str | Path) -> str:
     """Rank correlation of each score with accuracy over all finished runs below a folder.
 
     *Across runs*: last epochs of runs on one data set at one size, so that the accuracies can be
-    compared. *Within a run*: over its evaluated epochs, mean over the runs.
+    compared; of all of them, and of each recipe and method, since over several the scores tell
+    these apart first. *Within a run*: over its evaluated epochs, mean over the runs.
 
     Returns:
         Markdown: a table with the number of pairs behind each coefficient.
@@ -43,13 +44,14 @@ def correlate(root: str | Path) -> str:
     for path in sorted(Path(root).glob(f"*/seed_*/{RESULT}")):
         result = read_json(path)
         if result and result.get("epochs"):
-            group = "-".join(path.parents[1].name.split("-")[:2])  # data and preset
-            groups.setdefault(group, []).append(result)
+            sizes, recipe, _ = path.parents[1].name.rsplit("-", 2)  # data and preset, recipe, hash
+            groups.setdefault(sizes, []).append(result)
+            groups.setdefault(f"{sizes}, {recipe} alone", []).append(result)
     if not groups:
         raise FileNotFoundError(f"{root}: no finished run; train some with reproduce_table.py")
     heads = ["runs", "kind", *NAMES]
     rows = []
-    for name, results in groups.items():
+    for name, results in sorted(groups.items()):
         across = [_across(results, score) for score in NAMES]
         within = [_within(results, score) for score in NAMES]
         rows.append([f"{name} ({len(results)})", "across runs, last epoch", *across])

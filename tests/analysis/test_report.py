@@ -162,9 +162,14 @@ def test_rank_correlation_and_its_report(tmp_path: Path) -> None:
         ]
         run = Run(tmp_path / "mosaic-tiny-paper-0", seed)
         result(run, accuracy + 3.0, epochs=epochs)
+        better = [dict(epoch=0, accuracy=2 * accuracy, mutual_information=1 - score)]
+        run = Run(tmp_path / "mosaic-tiny-practical-0", seed)
+        result(run, 2.0 * accuracy, epochs=better)
     text = correlate(tmp_path)
-    assert "| mosaic-tiny (4) | across runs, last epoch | too few (0) | -1.00 (4) |" in text
-    assert "| mosaic-tiny (4) | within a run, mean | too few (0) | +1.00 (4) |" in text
+    alone = "| mosaic-tiny, {} alone (4) | across runs, last epoch | too few (0) | {} (4) |"
+    assert alone.format("paper", "-1.00") in text and alone.format("practical", "+1.00") in text
+    assert "| mosaic-tiny (8) | across runs, last epoch | too few (0) | +0." in text
+    assert "| mosaic-tiny (8) | within a run, mean | too few (0) | +1.00 (4) |" in text
 
 
 def test_table_11_has_ratios(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("out", help="file to write, model.onnx")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
     parser.add_argument("--bands", type=int, help="of the images, as in training; default 3")
+    parser.add_argument("--names", metavar="FILE", help="classes.json with names of your own")
     parser.add_argument("--preset", help="sizes of the model, as in training")
     parser.add_argument("--height", type=int, help="fix the height of images; default any")
     parser.add_argument("--width", type=int, help="fix the width of images; default any")
@@ -36,6 +37,8 @@ def main() -> None:
     sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
     config = build_config(args.config, **sizes)
     segmenter = Segmenter(config, args.checkpoint, device="cpu")
+    if args.names:
+        segmenter.rename(args.names)
     if args.check:
         paths = islice(find_images(args.check), args.images)
         images = (read_image(path, segmenter.bands) for path in paths)

@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--out", default="predictions", help="output folder")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
     parser.add_argument("--bands", type=int, help="of the images, as in training; default 3")
+    parser.add_argument("--names", metavar="FILE", help="classes.json with names of your own")
     parser.add_argument("--preset", help="sizes of the model, as in training")
     parser.add_argument("--side", type=int, help="shorter side to segment at; 0: as the image is")
     parser.add_argument("--tile", type=int, help="segment in windows of this size; 0: never")
@@ -48,6 +49,8 @@ def main() -> None:
         config = build_config(model[0], **sizes)
         speed = dict(device=args.device, compile=args.compile, precision=args.precision)
         segmenter = Segmenter(config, model[1], **speed, **tiles)
+    if args.names:
+        segmenter.rename(args.names)
     total = 1 if Path(source).is_file() else len(find_images(source))
     results = segment_folder(segmenter, source, args.out, args.batch_size, not args.no_pictures)
     for path, shares in track(results, "Segmenting", total, console=Console(stderr=True)):

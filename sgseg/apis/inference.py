@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..engine.checkpoint import load_checkpoint
 from ..registry import MODELS
 from ..structures import SegState
 from ..visualization import (
+    captioned,
     draw_borders,
     features_as_rgb,
     overlay,
@@ -124,6 +126,34 @@ class Segmenter:
         size = TILE if tile is None else tile
         self.overlap = size // 16 * 2 if overlap is None else overlap
 
+    def rename(self, names: str | Path | Mapping[str, str]) -> None:
+        """Name the classes; those of one name become one class.
+
+        Args:
+            names: of every value of the label maps, ``{"0": "sky", "1": "grass", "2": "grass"}``,
+                or a JSON file of that, as :func:`segment_folder` writes ``classes.json``.
+
+        Raises:
+            FileNotFoundError: for a missing file.
+            ValueError: for no JSON, or unless exactly the values are named.
+        """
+        table: Any = names
+        if not isinstance(names, Mapping):
+            try:
+                table = json.loads(Path(names).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ValueError(f"{names}: no JSON ({error})") from error
+        values = [str(value) for value in range(len(self.classes))]
+        whole = isinstance(table, Mapping) and set(table) == set(values)
+        if not whole or not all(isinstance(name, str) and name for name in table.values()):
+            raise ValueError(
+                f"{names}: wanted is one name for each of the {len(values)} values this model's "
+                f'label maps have, {{"0": "{self.classes[0]}", ...}}'
+            )
+        merged = list(dict.fromkeys(table[value] for value in values))
+        places = np.array([merged.index(table[value]) for value in values], np.uint8)
+        self.mapping, self.classes = places[self.mapping], merged
+
     def __call__(self, image: Array) -> tuple[Labels, SegState | None]:
         """Segment one image.
 
@@ -202,7 +232,7 @@ class Segmenter:
         return labels
 
     def picture(self, image: Array, labels: Labels, state: SegState | None) -> Array:
-        """Input, superpixel borders, node features and labels side by side, RGB."""
+        """Input, superpixel borders, node features and labels side by side, classes below, RGB."""
         shown = to_display(image)
         row, titles = [shown], ["input"]
         if state is not None and state.superpixels is not None and state.projected is not None:
@@ -212,8 +242,10 @@ class Segmenter:
             features = features_as_rgb(state.projected[0].float().cpu().numpy())
             row += [draw_borders(small, owner), features]
             titles += ["superpixels", "node features"]
-        row.append(overlay(shown, labels, palette(len(self.classes)), 0.6))
-        return picture_strip([row], [*titles, "prediction"], side=240)
+        colours = palette(len(self.classes))
+        row.append(overlay(shown, labels, colours, 0.6))
+        strip = picture_strip([row], [*titles, "prediction"], side=240)
+        return captioned(strip, list(zip(self.classes, colours, strict=False)), [])
 
     def _check(self, image: Array) -> None:
         if image.ndim != 3 or image.shape[2] != self.bands:

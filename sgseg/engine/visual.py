@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 
 from ..registry import HOOKS
 from ..visualization import (
+    captioned,
     draw_borders,
     features_as_rgb,
     overlay,
@@ -24,6 +25,9 @@ from ..visualization import (
     plot_curves,
     to_display,
 )
+
+_NO_CLASS = 254
+"""Drawn black: clusters without a class; 255 are pixels without a label."""
 
 
 @HOOKS.register_module()
@@ -61,13 +65,15 @@ class PictureHook(Hook):
         chosen = np.linspace(0, len(loader.dataset) - 1, count).astype(int)
         batch = default_collate([loader.dataset[int(index)] for index in chosen])
         strip = strip_of(model, batch, mapping)
+        if records:
+            classes = loader.dataset.metainfo["classes"]
+            strip = captioned(strip, list(zip(classes, palette(len(classes)), strict=False)), [])
         folder = Path(runner.work_dir) / "pictures"
         folder.mkdir(exist_ok=True)
         name = "test" if epoch is None else f"epoch_{epoch:03d}"
         write_png(folder / f"{name}.png", strip)
         runner.visualizer.add_image("predictions", strip, step=epoch or 0)
         if records:
-            classes = loader.dataset.metainfo["classes"]
             confusion = records[0]["confusion"]
             plot_confusion(confusion, mapping.tolist(), classes, folder / f"{name}_confusion.png")
         scalars = Path(runner.log_dir) / "vis_data" / "scalars.json"
@@ -95,10 +101,9 @@ def strip_of(
         state = model(data["inputs"], mode="tensor")
     model.train(training)
     clusters = state.probability.argmax(1).cpu().numpy()  # (B, H, W)
-    colours = palette(state.probability.shape[1])
+    colours = palette(_NO_CLASS)  # of all classes, those that no cluster has too
     if mapping is not None:
-        clusters = np.where(mapping < 0, 254, mapping)[clusters]
-        colours = palette(int(mapping.max()) + 1)
+        clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
     rows, titles = [], []
     for place, raw in enumerate(batch["inputs"].cpu().numpy().transpose(0, 2, 3, 1)):
         image = to_display(raw)

@@ -15,6 +15,7 @@ from sgseg.apis import Segmenter, segment_folder
 from sgseg.apis.tiling import to_unit
 from sgseg.benchmarks import measure
 from sgseg.datasets.windows import ArrayRows, open_rows
+from sgseg.visualization import palette
 from tests.apis.models import save, small_config, small_model
 from tests.apis.test_tiling import Watched, scene
 
@@ -180,6 +181,41 @@ def test_a_folder_without_pictures(make: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels, tifffile.imread(out / "labels/c_tif.tif"))
     np.testing.assert_array_equal(labels, segmenter(scene(90, 70))[0])
     assert json.loads((out / "classes.json").read_text()) == dict(zip("012", NAMES))
+
+
+def test_names_of_ones_own(make: Any, tmp_path: Path) -> None:
+    """A file like classes.json names the values; two of one name are one class from then on."""
+    image = scene(40, 50)
+    plain, _ = make()(image)
+    names = tmp_path / "names.json"
+    names.write_text(json.dumps({"0": "plant", "1": "ground", "2": "ground"}))
+    segmenter = make()
+    segmenter.rename(names)
+    assert segmenter.classes == ["plant", "ground"]
+    np.testing.assert_array_equal(segmenter(image)[0], np.array([0, 1, 1])[plain])
+    segmenter.rename({"0": "all", "1": "all"})
+    assert len(np.unique(plain)) > 1 and segmenter(image)[0].max() == 0
+
+
+@pytest.mark.parametrize(
+    "names", ["{", "[]", '{"0": "a", "1": "b"}', '{"0": "a", "1": "b", "2": ""}']
+)
+def test_names_that_do_not_fit(make: Any, tmp_path: Path, names: str) -> None:
+    """No JSON, no table, a value too few, no name: the file and what is wanted are said."""
+    path = tmp_path / "names.json"
+    path.write_text(names)
+    with pytest.raises(ValueError, match=r"names\.json: (no JSON|wanted is one name for each)"):
+        make().rename(path)
+
+
+def test_the_picture_names_its_classes(make: Any) -> None:
+    """A line of colours and names stands below the strip."""
+    image = scene(40, 50)
+    segmenter = make()
+    drawn = segmenter.picture(image, *segmenter(image))
+    below = drawn[-24:].reshape(-1, 3)
+    for colour in palette(3)[:3]:
+        assert (below == colour).all(1).sum() >= 100  # a square of 10 x 12
 
 
 def test_the_picture_of_a_large_image(make: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,9 @@ from sgseg.engine import ModuleLRConstructor, TrainingStageHook
 from sgseg.engine.atomic import write_atomically
 from sgseg.engine.checkpoint import load_checkpoint, plain
 from sgseg.engine.monitor import process_peak_mib
+from sgseg.engine.visual import strip_of
+from sgseg.registry import MODELS
+from tests.conftest import tiny_config
 
 
 @pytest.mark.parametrize(
@@ -123,3 +127,16 @@ def test_peak_memory_is_the_process_own() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ballast[-1] == 1 and process_peak_mib() > 1024
     assert 10 < float(found.stdout) < 1024
+
+
+def test_strips_colour_every_class_of_the_truth(tmp_path: Path) -> None:
+    """Of more classes than clusters too: black are pixels without a label alone."""
+    config = tiny_config(tmp_path)
+    model = MODELS.build(config.model)
+    gt = torch.tensor([0, 1, 2, 3, 255]).repeat_interleave(8)[None, None].expand(1, 40, 40)
+    batch = dict(inputs=torch.randint(0, 255, (1, 3, 40, 40), dtype=torch.uint8), gt=gt)
+    strip = strip_of(model, batch, np.array([0, 1, -1]))
+    truth = strip[-84, -160:][16::32]  # one pixel of each, enlarged by 4
+    black = (truth == 0).all(1)
+    assert black.tolist() == [False] * 4 + [True]
+    assert len(np.unique(truth, axis=0)) == 5

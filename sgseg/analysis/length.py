@@ -16,6 +16,7 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
+from ..engine.stage import turns_of
 from ..registry import MODELS
 from .compose import stage_epochs, stages_of
 from .runs import locked, read_json, write_json
@@ -46,8 +47,12 @@ def chosen_epochs(row_folder: Path, config: Config, minutes: float) -> int:
 
 
 def fitting_epochs(config: Config, per_epoch: Mapping[str, float], seconds: float) -> int:
-    """Most epochs whose stages, in the schedule's proportion, fit; one for each stage at least."""
+    """Most epochs whose stages, in the schedule's proportion, fit; one for each stage at least.
+
+    Stages that the epochs take in turn are all had equally often.
+    """
     stages, total = stages_of(config), config.train_cfg.max_epochs
+    turns = max(1, len(turns_of(config)))
     epochs = len(stages)
     while epochs < _MOST:
         starts = [*stage_epochs(stages, total, epochs + 1), epochs + 1]
@@ -56,7 +61,7 @@ def fitting_epochs(config: Config, per_epoch: Mapping[str, float], seconds: floa
         if sum(per_epoch[n] * span for n, span in zip(names, spans, strict=True)) > seconds:
             break
         epochs += 1
-    return epochs
+    return max(epochs // turns, 1) * turns
 
 
 def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
@@ -74,17 +79,20 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
     batches = _endless(loader)
     found = {}
     for _, stage in stages_of(config):
-        model.train()
-        if hasattr(model, "stage"):
-            model.stage = stage
-        taken = []
-        for _ in range(steps + 1):
-            _wait()
-            started = time.perf_counter()
-            model.train_step(next(batches), optim_wrapper=optimiser)
-            _wait()
-            taken.append(time.perf_counter() - started)
-        found[stage] = statistics.median(taken[1:]) * len(loader)
+        costs = []
+        for part in turns_of(config) or (stage,):
+            model.train()
+            if hasattr(model, "stage"):
+                model.stage = part
+            taken = []
+            for _ in range(steps + 1):
+                _wait()
+                started = time.perf_counter()
+                model.train_step(next(batches), optim_wrapper=optimiser)
+                _wait()
+                taken.append(time.perf_counter() - started)
+            costs.append(statistics.median(taken[1:]) * len(loader))
+        found[stage] = statistics.mean(costs)
     return found
 
 

@@ -1,8 +1,9 @@
 """What a config needs before it is run: memory, time, and what to change so that it fits.
 
-Memory is counted on fake tensors, so nothing is allocated and no GPU is needed: weights, their
-gradients, Adam's two moments, and the most that lives at one time within a step. A kernel's own
-scratch memory is not counted; a tenth of the card is left for it.
+Memory is counted on fake tensors, so nothing is allocated and no GPU is needed; for a method whose
+step asks its tensors for numbers, in real steps of two and three images. It is that of weights,
+their gradients, Adam's two moments, and the most that lives at one time within a step. A kernel's
+own scratch memory is not counted; a tenth of the card is left for it.
 """
 
 from __future__ import annotations
@@ -143,8 +144,10 @@ def make_plan(
         timed: whether to run two real steps a stage, on this device at batch 2.
 
     Raises:
-        ValueError: if the size of the images is not known.
+        ValueError: if the size of the images is not known, or for a method that takes no steps.
     """
+    if "UntrainedLoop" in str(config.train_cfg.get("type")):
+        raise ValueError("this config takes no training steps (UntrainedLoop): nothing to plan")
     size = size or image_size(config)
     epochs = stage_lengths(config)
     peaks = {stage: step_peak(config.model, config, stage, size) for stage in epochs}
@@ -174,14 +177,18 @@ def step_peak(
     """
     peaks = []
     for batch in (2, 3):
-        made = countable(model)
-        with measure.as_fake(made):
-            step = partial(
-                forward_backward, made, noise(config, batch, size), stage, uses_amp(config)
-            )
-            peaks.append(measure.peak_bytes(step))
+        try:
+            with measure.as_fake(made := countable(model)):
+                peaks.append(_step_bytes(made, config, batch, size, stage))
+        except RuntimeError:  # it asks a tensor for numbers, which a fake has none of
+            peaks.append(_step_bytes(build(model), config, batch, size, stage))
     each = float(peaks[1] - peaks[0])
     return peaks[0] - 2 * each, each
+
+
+def _step_bytes(model: Any, config: Config, batch: int, size: tuple[int, int], stage: str) -> int:
+    images = noise(config, batch, size)
+    return measure.peak_bytes(partial(forward_backward, model, images, stage, uses_amp(config)))
 
 
 def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | None:

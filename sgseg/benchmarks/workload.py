@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 
+from ..engine.stage import turns_of
 from ..registry import MODELS
 
 
@@ -41,6 +43,9 @@ def stage_lengths(config: Config) -> dict[str, int]:
             for place, name in enumerate(names):
                 found[name] += max(starts[place + 1] - starts[place], 0)
             return found
+    if turns := turns_of(config):
+        counts = Counter(turns[epoch % len(turns)] for epoch in range(total))
+        return {stage: counts[stage] for stage in turns}
     return dict(joint=total)
 
 
@@ -53,6 +58,16 @@ def noise(config: Config, batch: int, size: tuple[int, int]) -> Tensor:
     """(B, C, H, W) uint8."""
     bands = config.model.data_preprocessor.bands
     return torch.randint(0, 256, (batch, bands, *size), dtype=torch.uint8)
+
+
+def step_data(model: Any, images: Tensor) -> dict[str, Tensor]:
+    """What a step takes: the images, and some 200 square regions for a method that asks for any."""
+    data = dict(inputs=images)
+    if "regions" in model.guides:
+        height, width = images.shape[2:]
+        rows, columns = (torch.arange(n) * 14 // n for n in (height, width))
+        data["regions"] = (14 * rows[:, None] + columns).expand(len(images), -1, -1)
+    return data
 
 
 def build(model: Mapping[str, Any]) -> Any:
@@ -74,7 +89,7 @@ def losses(model: Any, images: Tensor, stage: str, amp: bool = False) -> Tensor:
     """Total loss of a stage; ``amp``: forward pass under bfloat16 autocast."""
     if hasattr(model, "stage"):
         model.stage = stage
-    data = model.data_preprocessor(dict(inputs=images), True)
+    data = model.data_preprocessor(step_data(model, images), True)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
         return model.parse_losses(model(**data, mode="loss"))[0]
 
@@ -96,7 +111,7 @@ class Training:
         if hasattr(self.model, "stage"):
             self.model.stage = stage
         self.model.train()
-        self.model.train_step(dict(inputs=images), optim_wrapper=self.optimiser)
+        self.model.train_step(step_data(self.model, images), optim_wrapper=self.optimiser)
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -84,3 +85,12 @@ def _enter(runner: Runner, stage: str) -> bool:
     runner.logger.info(f"Epoch {runner.epoch + 1}: training stage '{stage}'")
     model.stage = stage
     return True
+
+
+def turns_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Stages that a config's epochs take in turn (:class:`AlternatingStageHook`); none without."""
+    for hook in config.get("custom_hooks") or []:
+        if "AlternatingStageHook" in str(hook["type"]):
+            kept = {key: value for key, value in hook.items() if key != "type"}
+            return AlternatingStageHook(**kept).stages
+    return ()

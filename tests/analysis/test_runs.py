@@ -16,6 +16,8 @@ from sgseg.analysis.compose import Data, compose
 from sgseg.analysis.rows import Row
 from sgseg.analysis.runs import Run, digest, identity, locked, newest_checkpoint, prepare
 from sgseg.analysis.worker import epoch_records
+from sgseg.apis import build_config
+from sgseg.models import IIC
 from tests.configs.test_configs import flat
 from tests.conftest import ROOT
 
@@ -154,6 +156,24 @@ def test_fitting_epochs_is_the_most_that_fits() -> None:
 
         fitting = itertools.takewhile(lambda n: cost(n) <= seconds, itertools.count(2))
         assert found == max([2, *fitting]), seconds
+
+
+def test_the_length_of_heads_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IIC's two heads are both timed, and both trained equally often."""
+    entered, loss = [], IIC.loss
+
+    def watched(self: IIC, *args: Any, **kwargs: Any) -> Any:
+        entered.append(self.stage)
+        return loss(self, *args, **kwargs)
+
+    monkeypatch.setattr(IIC, "loss", watched)
+    config = build_config(ROOT / "configs/iic/iic_mosaic.py")
+    config.train_dataloader.batch_size = 2
+    costs = length.seconds_per_epoch(config, steps=1)
+    assert entered == ["auxiliary_head"] * 2 + ["decode_head"] * 2
+    assert set(costs) == {"joint"} and costs["joint"] > 0
+    assert length.fitting_epochs(config, dict(joint=10.0), 79) == 6
+    assert length.fitting_epochs(config, dict(joint=10.0), 1) == 2
 
 
 def test_the_length_is_chosen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,30 @@ def test_plan_of_a_config(tmp_path: Path) -> None:
     assert make_plan(config, batch=9, timed=False).hours() is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{m}/{m}_mosaic" for m in ("iic", "doersch", "isola", "ac", "infoseg", "inmars")),
+        "sgseg/sgseg_diffgcn_grid_mosaic",
+    ],
+)
+def test_plan_of_every_method(name: str) -> None:
+    """Two heads in turn, steps that fakes cannot take, regions, superpixels by NumPy."""
+    config = build_config(ROOT / "configs" / f"{name}.py")
+    plan = make_plan(config, (48, 48))
+    assert plan.each > 3 * 48 * 48 * 4 and plan.largest_batch(24 * GIBI) > 8
+    assert set(plan.seconds) == set(plan.epochs) and min(plan.seconds.values()) > 0
+    assert sum(plan.epochs.values()) == config.train_cfg.max_epochs
+    assert (set(plan.epochs) == {"auxiliary_head", "decode_head"}) == ("iic" in name)
+
+
+def test_plan_of_a_method_without_steps() -> None:
+    """Random CNN and K-Means have nothing to plan, and say so."""
+    config = build_config(ROOT / "configs" / "kmeans" / "kmeans_mosaic.py")
+    with pytest.raises(ValueError, match="takes no training steps"):
+        make_plan(config)
+
+
 def plan_of(wanted: int, checkpointed: float | None = None) -> Plan:
     """A GiB fixed, one for a step, two for each image."""
     return Plan("joint", GIBI, GIBI, 2 * GIBI, wanted, (8, 8), checkpointed=checkpointed)

@@ -23,6 +23,7 @@ from ..apis import build_config
 from ..registry import MODELS
 from .measure import GIGA, flops, matrix_product_rate, seconds
 from .result import Result, Row
+from .workload import demand_sgseg
 
 Output = Callable[[], Any]
 
@@ -41,6 +42,7 @@ def run(args: Namespace) -> Result:
     """Measure every part, and the head alone against the whole."""
     torch.manual_seed(0)
     config = build_config(args.config)
+    demand_sgseg(config)
     device = get_device()
     model: Any = MODELS.build(config.model).to(device)
     alone: Any = MODELS.build(head_alone(config)).to(device)

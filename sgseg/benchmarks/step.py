@@ -41,7 +41,7 @@ from .measure import (
     synchronise,
 )
 from .result import Goal, Result, Row
-from .workload import countable, losses, noise, uses_amp
+from .workload import countable, demand_sgseg, losses, noise, uses_amp
 
 PRODUCTS = frozenset(
     f"aten::{name}"
@@ -138,6 +138,7 @@ def _bare(model: Any, images: Tensor, stage: str, amp: bool) -> Tensor:
 
 def _config(args: Namespace, amp: bool) -> Config:
     config = build_config(args.config, amp=amp)
+    demand_sgseg(config)
     if args.checkpoint:
         backbone, head = CHECKPOINTS[args.checkpoint]
         config.model.decode_head.checkpoint = head

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 
+from ..apis.sizes import type_name
 from ..engine.stage import turns_of
 from ..registry import MODELS
 
@@ -47,6 +48,20 @@ def stage_lengths(config: Config) -> dict[str, int]:
         counts = Counter(turns[epoch % len(turns)] for epoch in range(total))
         return {stage: counts[stage] for stage in turns}
     return dict(joint=total)
+
+
+def demand_sgseg(config: Config) -> None:
+    """Refuse a model that has not the parts of SGSeg, which a benchmark takes apart.
+
+    Raises:
+        ValueError: naming the model, and the benchmark that takes any.
+    """
+    name = type_name(config.model)
+    if name != "SGSeg":
+        raise ValueError(
+            f"--config: a model of {name}; this benchmark takes SGSeg apart. Any method's training "
+            "and inference are timed by tools/benchmark.py runtimes"
+        )
 
 
 def uses_amp(config: Config) -> bool:

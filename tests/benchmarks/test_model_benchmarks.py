@@ -81,6 +81,13 @@ def test_model() -> None:
     assert work["head alone"] < work["whole"]
 
 
+@pytest.mark.parametrize("name", ["step", "model"])
+def test_another_method_is_not_taken_apart(name: str) -> None:
+    """The message names the model and the benchmark that takes it."""
+    with pytest.raises(ValueError, match=r"a model of IIC.*benchmark\.py runtimes"):
+        measured(name, "--config", str(ROOT / "configs/iic/iic_mosaic.py"))
+
+
 def test_metric() -> None:
     """Counting is set against inference and two plain ways."""
     size = ["--batch", "1", "--sides", "32", "--repeats", "1", "--classes", "3"]

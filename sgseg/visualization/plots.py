@@ -82,30 +82,32 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
             a seed), ``majority`` (or None).
         out: the PNG to write.
     """
-    figure = _figure(7.0, 1.2 + 0.32 * max(len(lines), 1))
+    figure = _figure(7.0, 1.5 + 0.32 * max(len(lines), 1))
     axes = figure.add_subplot()
     shown = dict(paper=("D", "black"), last=("o", "tab:blue"), untrained=("x", "tab:grey"))
     names = dict(paper="paper", last="last epoch, mean and deviation", untrained="untrained")
+    drawn: dict[str, Any] = {}
     for place, line in enumerate(lines):
         for key, (marker, colour) in shown.items():
             values = line[key] if isinstance(line[key], list) else [line[key]]
             found = np.asarray([value for value in values if value is not None], np.float64)
             if found.size:
                 spread = found.std(ddof=1) if found.size > 1 else 0.0
-                axes.errorbar(
+                drawn[names[key]] = axes.errorbar(
                     found.mean(), place, xerr=spread, fmt=marker, color=colour, ms=5, capsize=2
                 )
     majority = [line["majority"] for line in lines if line["majority"] is not None]
     if majority:
-        axes.axvline(majority[0], color="tab:grey", ls="--", lw=1)
-        names["majority"] = "majority class (dashed)"
-    labels = [f"{line['label']} ({line['recipe']})" for line in lines]
+        line = axes.axvline(majority[0], color="tab:grey", ls="--", lw=1)
+        drawn["majority class"] = line
+    # Another method has one recipe, which its name says.
+    two = ("paper", "practical")
+    labels = [f"{x['label']} ({x['recipe']})" if x["recipe"] in two else x["label"] for x in lines]
     axes.set_yticks(range(len(lines)), labels, fontsize=8)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel("pixel accuracy, %", fontsize=8)
-    symbols = dict(paper="diamond", last="dot", untrained="cross", majority="line")
-    legend = ", ".join(f"{symbols[key]}: {name}" for key, name in names.items())
-    axes.set_title(f"{title}\n{legend}", fontsize=8)
+    axes.set_title(title, fontsize=8)
+    figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=4, fontsize=7)
     figure.savefig(out, dpi=110)
 
 

@@ -36,9 +36,7 @@ def main() -> None:
     size = None if args.height is None else (args.height, args.width)
     sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
     config = build_config(args.config, **sizes)
-    segmenter = Segmenter(config, args.checkpoint, device="cpu")
-    if args.names:
-        segmenter.rename(args.names)
+    segmenter = Segmenter(config, args.checkpoint, device="cpu", names=args.names)
     if args.check:
         paths = islice(find_images(args.check), args.images)
         images = (read_image(path, segmenter.bands) for path in paths)

@@ -41,16 +41,13 @@ def main() -> None:
     if len(args.paths) != (1 if args.onnx else 3):
         parser.error(f"got {len(args.paths)} paths, wanted are {what}")
     *model, source = args.paths
-    tiles = dict(side=args.side, tile=args.tile, overlap=args.overlap)
+    options = dict(side=args.side, tile=args.tile, overlap=args.overlap, names=args.names)
     if args.onnx:
-        segmenter = Segmenter.from_onnx(args.onnx, **tiles)
+        segmenter = Segmenter.from_onnx(args.onnx, **options)
     else:
         sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
-        config = build_config(model[0], **sizes)
         speed = dict(device=args.device, compile=args.compile, precision=args.precision)
-        segmenter = Segmenter(config, model[1], **speed, **tiles)
-    if args.names:
-        segmenter.rename(args.names)
+        segmenter = Segmenter(build_config(model[0], **sizes), model[1], **speed, **options)
     total = 1 if Path(source).is_file() else len(find_images(source))
     results = segment_folder(segmenter, source, args.out, args.batch_size, not args.no_pictures)
     for path, shares in track(results, "Segmenting", total, console=Console(stderr=True)):

@@ -52,6 +52,7 @@ class Segmenter:
             than 2**20 pixels.
         overlap: of neighbouring windows, even; default an eighth of the tile.
         compile, precision: see :class:`TorchNetwork`.
+        names: of the classes, see :meth:`rename`.
 
     Attributes:
         classes: name of each value in the label maps; ``cluster_i`` where no evaluation has
@@ -69,6 +70,7 @@ class Segmenter:
         overlap: int | None = None,
         compile: bool = False,
         precision: Precision = "float32",
+        names: str | Path | Mapping[str, str] | None = None,
     ) -> None:
         saved = load_checkpoint(checkpoint)
         model = MODELS.build(config.model)
@@ -84,6 +86,8 @@ class Segmenter:
         mapping, classes = _class_table(evaluation, config.model.decode_head.num_classes)
         side = config.get("predict_side") if side is None else side
         self._set_up(network, mapping, classes, side or 0, tile, overlap)
+        if names is not None:
+            self.rename(names)
 
     @classmethod
     def from_onnx(
@@ -92,6 +96,7 @@ class Segmenter:
         side: int | None = None,
         tile: int | None = None,
         overlap: int | None = None,
+        names: str | Path | Mapping[str, str] | None = None,
     ) -> Segmenter:
         """A model exported by :func:`export_onnx`, run by ONNX Runtime; arguments as above.
 
@@ -107,6 +112,8 @@ class Segmenter:
         mapping = np.asarray(about["mapping"], np.uint8)
         side = about["side"] if side is None else side
         segmenter._set_up(network, mapping, about["classes"], side, tile, overlap)
+        if names is not None:
+            segmenter.rename(names)
         return segmenter
 
     def _set_up(

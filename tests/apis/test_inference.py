@@ -189,8 +189,7 @@ def test_names_of_ones_own(make: Any, tmp_path: Path) -> None:
     plain, _ = make()(image)
     names = tmp_path / "names.json"
     names.write_text(json.dumps({"0": "plant", "1": "ground", "2": "ground"}))
-    segmenter = make()
-    segmenter.rename(names)
+    segmenter = make(names=names)
     assert segmenter.classes == ["plant", "ground"]
     np.testing.assert_array_equal(segmenter(image)[0], np.array([0, 1, 1])[plain])
     segmenter.rename({"0": "all", "1": "all"})
@@ -205,7 +204,7 @@ def test_names_that_do_not_fit(make: Any, tmp_path: Path, names: str) -> None:
     path = tmp_path / "names.json"
     path.write_text(names)
     with pytest.raises(ValueError, match=r"names\.json: (no JSON|wanted is one name for each)"):
-        make().rename(path)
+        make(names=path)
 
 
 def test_the_picture_names_its_classes(make: Any) -> None:

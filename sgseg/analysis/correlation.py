@@ -40,17 +40,22 @@ def correlate(root: str | Path) -> str:
     Raises:
         FileNotFoundError: if no finished run is there.
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    everything: dict[str, list[Mapping[str, Any]]] = {}
+    alone: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for path in sorted(Path(root).glob(f"*/seed_*/{RESULT}")):
         result = read_json(path)
         if result and result.get("epochs"):
             sizes, recipe, _ = path.parents[1].name.rsplit("-", 2)  # data and preset, recipe, hash
-            groups.setdefault(sizes, []).append(result)
-            groups.setdefault(f"{sizes}, {recipe} alone", []).append(result)
-    if not groups:
+            everything.setdefault(sizes, []).append(result)
+            alone.setdefault((sizes, recipe), []).append(result)
+    if not everything:
         raise FileNotFoundError(f"{root}: no finished run; train some with reproduce_table.py")
     heads = ["runs", "kind", *NAMES]
     rows = []
+    groups = dict(everything)
+    for (sizes, recipe), results in alone.items():
+        if FEWEST <= len(results) < len(everything[sizes]):
+            groups[f"{sizes}, {recipe} alone"] = results
     for name, results in sorted(groups.items()):
         across = [_across(results, score) for score in NAMES]
         within = [_within(results, score) for score in NAMES]

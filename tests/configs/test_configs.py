@@ -1,8 +1,10 @@
 """Every config loads, builds its model, differs from its parent only on its axis, and dumps."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
@@ -11,6 +13,7 @@ from sgseg.apis import build_config
 from sgseg.apis.sizes import set_bands
 from sgseg.benchmarks.measure import as_fake, flops
 from sgseg.engine import ModuleLRConstructor
+from sgseg.models.backbones import FixedSuperpixels
 from sgseg.registry import MODELS
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sgseg").glob("*.py"))
@@ -61,10 +64,19 @@ def test_builds_with_a_rate_for_every_part(path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_takes_a_step(path: Path) -> None:
     """Every config's model, at full width, goes forward and back in its last stage."""
-    model = MODELS.build(build_config(path).model)
+    if "seeds" in path.stem and not hasattr(cv2, "ximgproc"):
+        pytest.skip("needs opencv-contrib-python")
+    config = build_config(path)
+    model = MODELS.build(config.model)
+    (stages,) = [hook.stages for hook in config.custom_hooks if "stages" in hook] or [
+        [(0, "joint")]
+    ]
+    model.stage = stages[-1][1]
     bands = model.data_preprocessor.bands
-    with as_fake(model):
-        losses = model.loss(torch.empty(2, bands, 64, 64))
+    # Fakes, which full width needs, have no numbers for NumPy or for rolling coordinates.
+    real = isinstance(model.backbone, FixedSuperpixels) or model.roll_coordinates
+    with nullcontext() if real else as_fake(model):
+        losses = model.loss(torch.rand(2, bands, 64, 64))
         sum(value for key, value in losses.items() if "loss" in key).backward()
 
 

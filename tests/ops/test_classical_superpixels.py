@@ -114,6 +114,12 @@ def test_seeds_hands_over_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls[1] == ((60, 80, 3), np.uint8, 10)
 
 
+@pytest.mark.parametrize("method", ["slic", "grid"])
+def test_one_superpixel(method: Any) -> None:
+    """The least that can be asked for."""
+    assert classical_superpixels(regions()[0], 1, method).max() == 0
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [

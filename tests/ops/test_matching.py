@@ -148,6 +148,13 @@ def test_scores_equal_sklearn(predicted: int, true: int, many_to_one: bool, seed
     assert found.miou == pytest.approx(iou.mean())
 
 
+@pytest.mark.parametrize("mapping", [[0, 1], [0, 1, 2, 0], [0, 1, 3]])
+def test_a_mapping_that_does_not_fit_is_refused(mapping: list[int]) -> None:
+    """A cluster too few, one too many, and a class that is not there; each alone."""
+    with pytest.raises(ValueError, match="does not fit 3 clusters and 3 classes"):
+        scores(np.eye(3, dtype=int), mapping)
+
+
 def test_miou_leaves_absent_classes_out() -> None:
     """A class that never occurs in the truth does not enter the mean; its claims lower others."""
     rows, columns = np.array([0, 0, 1, 2]), np.array([0, 0, 1, 1])

@@ -189,3 +189,10 @@ def test_unknown_order_is_refused(order: int) -> None:
         raster_order(order)
     with pytest.raises(ValueError, match=r"choose 1\.\.8, or 0"):
         RasterConv2d(2, 2)(torch.zeros(1, 2, H, W), order)
+
+
+@pytest.mark.parametrize("order", range(9))
+def test_shifted_windows_are_the_default(order: int) -> None:
+    """Of padding as of the layer: both would move the image against its features otherwise."""
+    assert raster_padding(order) == raster_padding(order, shift=True)
+    assert (raster_padding(order) != raster_padding(order, shift=False)) == (order > 0)

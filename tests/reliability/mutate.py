@@ -63,9 +63,11 @@ class Mutator(ast.NodeTransformer):
 
     def __init__(self, target: int = -1) -> None:
         self.target, self.count, self.said = target, 0, ""
+        self.line = 0  # near a change: operators have none of their own
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Change an operator or a constant if it is its turn."""
+        self.line = getattr(node, "lineno", self.line)
         super().generic_visit(node)
         other: ast.AST | None = None
         if type(node) in SWAPS:
@@ -81,7 +83,7 @@ class Mutator(ast.NodeTransformer):
         self.count += 1
         if self.count - 1 != self.target:
             return node
-        self.said = f"{ast.dump(node)[:60]} -> {ast.dump(other)[:60]}"
+        self.said = f"line {self.line}: {ast.dump(node)[:60]} -> {ast.dump(other)[:60]}"
         return ast.copy_location(other, node)
 
 

@@ -36,7 +36,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2
 
 test-slow: setup
-	$(BIN)/pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2
 
 FORK := .venv-fork
 $(FORK)/.installed: requirements/lock.txt pyproject.toml
@@ -51,7 +51,7 @@ test-fork: $(FORK)/.installed
 	OMP_NUM_THREADS=1 $(FORK)/bin/pytest -m "not slow" --numprocesses 2
 
 fuzz: setup
-	SGSEG_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/pytest tests/reliability/test_fuzz.py
+	SGSEG_FUZZ=5000 OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 tests/reliability/test_fuzz.py
 
 coverage: setup
 	$(BIN)/python -m pip install --quiet pytest-cov

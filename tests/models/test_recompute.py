@@ -145,6 +145,6 @@ def test_inside_distributed_training(tmp_path: Any) -> None:
 @pytest.mark.slow
 def test_memory_of_the_paper_step() -> None:
     """Batch 64, 128 x 128, N = 200 in bfloat16 fits the paper's card of 24 GB."""
-    config = build_config(ROOT / "configs/sgseg/sgseg_diffgcn_coco15.py")
-    found = memory(config, 64, 128, amp=True)
+    config = build_config(ROOT / "configs/sgseg/sgseg_diffgcn_coco15.py", amp=True)
+    found = memory(config, 64, 128)
     assert found["total"] < 24

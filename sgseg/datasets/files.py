@@ -259,6 +259,7 @@ def tiff_faults(path: Path) -> Iterator[None]:
 
 
 def _only_page(path: Path, file: tifffile.TiffFile, size: int) -> Any:
+    _demand_an_end(file)
     page, images = file.pages.first, len(file.series[0].pages)
     end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
     if end > size:
@@ -268,6 +269,27 @@ def _only_page(path: Path, file: tifffile.TiffFile, size: int) -> Any:
     if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
         raise ValueError(f"holds {images} images ({page.axes}), expected one of all bands")
     return page
+
+
+def _demand_an_end(file: tifffile.TiffFile) -> None:
+    """ValueError for pages that form a ring: tifffile follows it until memory is full."""
+    handle, form = file.filehandle, file.tiff
+    before = handle.tell()
+    place, seen = form.offsetsize, set()  # of the first page's place: behind the magic number
+    while True:
+        handle.seek(place)
+        raw = handle.read(form.offsetsize)
+        page = struct.unpack(form.offsetformat, raw)[0] if len(raw) == form.offsetsize else 0
+        if page in seen:
+            raise ValueError(f"its pages form a ring: the one at byte {page} comes again")
+        seen.add(page)
+        handle.seek(page)
+        raw = handle.read(form.tagnosize)
+        if page == 0 or len(raw) < form.tagnosize:  # none further, or tifffile will say so
+            break
+        tags = struct.unpack(form.tagnoformat, raw)[0]
+        place = page + form.tagnosize + tags * form.tagsize
+    handle.seek(before)
 
 
 def _stored(page: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -312,6 +313,24 @@ def test_lzw_tiff_is_exact_or_refused(tmp_path: Path, mode: str, bands: int) -> 
             read_image(tmp_path / "a.tif", bands)
     else:
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif", bands), pixels(bands))
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("big", [False, True])
+def test_pages_in_a_ring_raise(tmp_path: Path, big: bool, pages: int) -> None:
+    """A next page that was there before is followed without end, until memory is full."""
+    path = tmp_path / "ring.tif"
+    with tifffile.TiffWriter(path, bigtiff=big) as writer:
+        for _ in range(pages):
+            writer.write(np.zeros((9, 11, 3), np.uint8), photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        form, first, last = file.tiff, file.pages.first.offset, file.pages[-1].offset
+    data = bytearray(path.read_bytes())
+    (tags,) = struct.unpack_from(form.tagnoformat, data, last)
+    struct.pack_into(form.offsetformat, data, last + form.tagnosize + tags * form.tagsize, first)
+    path.write_bytes(data)
+    with pytest.raises(BadFileError, match=r"ring\.tif.*form a ring"):
+        read_image(path, 3)
 
 
 def test_broken_tiff_header_costs_no_memory(tmp_path: Path) -> None:

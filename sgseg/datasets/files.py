@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import tokenize
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -319,7 +320,8 @@ def _opencv_keeps(page: tifffile.TiffPage) -> bool:
 def _load_npy(path: Path) -> Array:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
+        # The last two: NumPy takes a header that it cannot read for one of Python 2, and parses it.
         raise BadFileError(path, f"cannot be read as NPY: {error}") from error
 
 

@@ -315,6 +315,16 @@ def test_lzw_tiff_is_exact_or_refused(tmp_path: Path, mode: str, bands: int) -> 
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif", bands), pixels(bands))
 
 
+def test_npy_header_that_is_no_python_raises(tmp_path: Path) -> None:
+    """NumPy parses it as one of Python 2 then, whose errors are not a ValueError."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((9, 11, 3), np.uint8))
+    path = tmp_path / "brackets.npy"
+    path.write_bytes(buffer.getvalue().replace(b"3), }", b"3(, }"))
+    with pytest.raises(BadFileError, match=r"brackets\.npy: cannot be read as NPY"):
+        read_image(path, 3)
+
+
 @pytest.mark.parametrize("pages", [1, 2])
 @pytest.mark.parametrize("big", [False, True])
 def test_pages_in_a_ring_raise(tmp_path: Path, big: bool, pages: int) -> None:

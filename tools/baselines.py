@@ -30,8 +30,8 @@ def main() -> None:
         args.data,
         args.num_classes,
         args.label_map,
-        args.bands,
         seed=args.seed,
+        bands=args.bands,
         options=args.cfg_options,
     )
     found = measure_baselines(config)

@@ -85,9 +85,7 @@ class Segmenter:
         evaluation = saved.get("meta", {}).get("evaluation") or {}
         mapping, classes = _class_table(evaluation, config.model.decode_head.num_classes)
         side = config.get("predict_side") if side is None else side
-        self._set_up(network, mapping, classes, side or 0, tile, overlap)
-        if names is not None:
-            self.rename(names)
+        self._set_up(network, mapping, classes, side or 0, tile, overlap, names)
 
     @classmethod
     def from_onnx(
@@ -111,9 +109,7 @@ class Segmenter:
         segmenter = cls.__new__(cls)
         mapping = np.asarray(about["mapping"], np.uint8)
         side = about["side"] if side is None else side
-        segmenter._set_up(network, mapping, about["classes"], side, tile, overlap)
-        if names is not None:
-            segmenter.rename(names)
+        segmenter._set_up(network, mapping, about["classes"], side, tile, overlap, names)
         return segmenter
 
     def _set_up(
@@ -124,6 +120,7 @@ class Segmenter:
         side: int,
         tile: int | None,
         overlap: int | None,
+        names: str | Path | Mapping[str, str] | None,
     ) -> None:
         self.network = network
         self.bands = network.bands
@@ -132,6 +129,8 @@ class Segmenter:
         self.tile = tile
         size = TILE if tile is None else tile
         self.overlap = size // 16 * 2 if overlap is None else overlap
+        if names is not None:
+            self.rename(names)
 
     def rename(self, names: str | Path | Mapping[str, str]) -> None:
         """Name the classes; those of one name become one class.

@@ -32,7 +32,6 @@ def build_config(
     data: str | Path | None = None,
     num_classes: int | None = None,
     label_map: str | None = None,
-    bands: int | None = None,
     work_dir: str | Path | None = None,
     seed: int | None = None,
     amp: bool = False,
@@ -40,6 +39,7 @@ def build_config(
     launcher: str = "none",
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
+    bands: int | None = None,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
 
@@ -49,7 +49,6 @@ def build_config(
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
-        bands: of the images of a folder; set in its data sets and through the model.
         work_dir: where everything is written; default ``work_dirs/<config name>``.
         seed: of weights, order of images, augmentations and raster orders.
         amp: train under autocast, bfloat16 on a CPU.
@@ -58,6 +57,7 @@ def build_config(
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
         preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
+        bands: of the images of a folder; set in its data sets and through the model.
 
     Raises:
         FileNotFoundError: for a missing config or data root.
@@ -83,6 +83,12 @@ def build_config(
     _set_arithmetic(config, amp, deterministic)
     if options:
         _merge(config, options)
+    _settle(config)
+    return config
+
+
+def _settle(config: Config) -> None:
+    """What follows from the config with all its overrides."""
     _check_length(config)
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
@@ -90,7 +96,6 @@ def build_config(
         config.model.seed = seed
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
-    return config
 
 
 def set_image_bands(config: Config, bands: int) -> None:

@@ -98,8 +98,7 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
                 )
     majority = [line["majority"] for line in lines if line["majority"] is not None]
     if majority:
-        line = axes.axvline(majority[0], color="tab:grey", ls="--", lw=1)
-        drawn["majority class"] = line
+        drawn["majority class"] = axes.axvline(majority[0], color="tab:grey", ls="--", lw=1)
     # Another method has one recipe, which its name says.
     two = ("paper", "practical")
     labels = [f"{x['label']} ({x['recipe']})" if x["recipe"] in two else x["label"] for x in lines]

@@ -77,6 +77,16 @@ def test_it_knows_its_classes(exported: Any) -> None:
     assert other.picture(scene(40, 40), labels, state).ndim == 3
 
 
+def test_names_of_an_exported_model(exported: Any) -> None:
+    """Names given to a file join its classes as they do those of a checkpoint."""
+    segmenter, path, _ = exported
+    image = scene(40, 40)
+    names = {str(value): "all" for value in range(len(segmenter.classes))}
+    other = Segmenter.from_onnx(path, names=names)
+    assert other.classes == ["all"] and other(image)[0].max() == 0
+    assert Segmenter.from_onnx(path)(image)[0].max() > 0
+
+
 def test_tiles_with_the_statistics_of_the_whole(exported: Any) -> None:
     """A model that standardises each image does so over the whole image here as well."""
     segmenter, path, _ = exported

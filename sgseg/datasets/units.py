@@ -1,0 +1,120 @@
+"""What the numbers of an image mean: their type, and the values that stand for 0 and 1.
+
+The one place that turns samples into [0, 1]: for files and arrays, training and prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_USUAL = {"uint8": 255.0, "uint16": 65535.0, "float": 1.0}
+"""Type of sample -> the value that stands for 1 where nobody says another."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """Type of the samples, and the values that stand for 0 and 1.
+
+    Args:
+        dtype: ``uint8``, ``uint16`` or ``float`` (of any width).
+        low, high: values that become 0 and 1.
+
+    Raises:
+        ValueError: for another type, or ``high`` not above ``low``.
+    """
+
+    dtype: str = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _USUAL or not self.low < self.high:
+            raise ValueError(
+                f"Units: {self.dtype} from {self.low:g} to {self.high:g}; wanted is one of "
+                f"{', '.join(_USUAL)}, from a value to a larger one"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.dtype} from {self.low:g} to {self.high:g}"
+
+    @property
+    def usual(self) -> bool:
+        """Whether the whole range of the type is meant (of floats: 0 to 1)."""
+        return (self.low, self.high) == (0.0, _USUAL[self.dtype])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint or an exported model."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, given: Units | Mapping[str, Any] | None) -> Units | None:
+        """The units that :meth:`as_dict` described; None stays None."""
+        return given if given is None or isinstance(given, Units) else cls(**given)
+
+
+def kind_of(dtype: npt.DTypeLike) -> str:
+    """``uint8``, ``uint16`` or ``float``; ValueError for samples in no known unit."""
+    found = np.dtype(dtype)
+    name = "float" if found.kind == "f" else found.name
+    if name not in _USUAL:
+        raise ValueError(f"holds {found}; expected 8 or 16 bit without sign, or float")
+    return name
+
+
+def units_of(dtype: npt.DTypeLike, value_range: tuple[float, float] | None = None) -> Units:
+    """Units of samples of a type: its whole range, or the one that somebody states.
+
+    Raises:
+        ValueError: for a type in no known unit.
+    """
+    kind = kind_of(dtype)
+    low, high = value_range or (0.0, _USUAL[kind])
+    return Units(kind, float(low), float(high))
+
+
+def to_unit_range(image: Array, units: Units | None = None) -> Array:
+    """Samples as the network's pipeline takes them.
+
+    Args:
+        image: samples, any shape.
+        units: what they mean; default the usual ones of their type.
+
+    Returns:
+        uint8 as they are where 0 to 255 is meant, else float32 in [0, 1]. Values of stated units
+        beyond their ends are cut off there (reflectances above one are everyday); those of usual
+        floats are refused.
+
+    Raises:
+        ValueError: for samples of another type than ``units``, nan or infinity, or floats outside
+            [0, 1] of which nobody said what they mean.
+    """
+    found = units_of(image.dtype)
+    units = units or found
+    if units.dtype != found.dtype:
+        raise ValueError(f"holds {describe(image)}; expected {units}")
+    if units.dtype == "uint8" and units.usual:
+        return np.ascontiguousarray(image)
+    if units.dtype == "float" and not np.isfinite(image).all():
+        raise ValueError("holds nan or infinity: give finite values, or declare them as nodata")
+    if units.dtype == "float" and units.usual and image.size:
+        if image.min() < 0 or image.max() > 1:
+            raise ValueError(
+                f"holds {describe(image)}; floats are taken in [0, 1]: scale them, or state their "
+                "range (value_range, --value-range LOW HIGH)"
+            )
+    scaled = (image.astype(np.float32) - np.float32(units.low)) / np.float32(units.high - units.low)
+    return np.clip(scaled, 0.0, 1.0)
+
+
+def describe(image: Array) -> str:
+    """Type and extremes of samples, for a message."""
+    if not image.size:
+        return str(image.dtype)
+    return f"{image.dtype} from {float(image.min()):g} to {float(image.max()):g}"

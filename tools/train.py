@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--data", help="root folder of the data (images/, optionally labels/)")
     parser.add_argument("--num-classes", type=int, help="number of clusters K")
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
+    parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
@@ -37,6 +38,7 @@ def main() -> None:
         num_classes=args.num_classes,
         label_map=args.label_map,
         bands=args.bands,
+        epochs=args.epochs,
         work_dir=args.work_dir,
         seed=args.seed,
         amp=args.amp,

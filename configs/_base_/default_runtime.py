@@ -15,6 +15,7 @@ from sgseg.engine import (
     PeakMemoryHook,
     PictureHook,
     PlainCheckpointHook,
+    ResumedScheduleHook,
     TrainingClockHook,
 )
 
@@ -40,6 +41,7 @@ default_hooks = dict(
     guard=dict(type=CollapseGuardHook),
     label_free=dict(type=LabelFreeHook, images=16),
     clock=dict(type=TrainingClockHook),
+    schedule=dict(type=ResumedScheduleHook),
 )
 custom_hooks = [
     dict(type=PlainCheckpointHook),

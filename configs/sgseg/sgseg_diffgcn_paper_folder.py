@@ -19,3 +19,4 @@ model.merge(
 stage_hook.merge(dict(stages=[(0, "superpixel"), (2, "joint")]))
 predict_side = 96
 custom_hooks = [*custom_hooks, stage_hook]
+preset_reference = dict(num_superpixels=32, knn=20)

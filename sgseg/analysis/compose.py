@@ -8,14 +8,16 @@ proportion. At preset ``paper`` a row of the paper's recipe is the shipped confi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mmengine.config import Config
 
-from ..apis.sizes import apply_preset, read_preset, set_bands
+from ..apis.length import schedulers_of, set_length, stage_hook_of
+from ..apis.options import drop_aliases, merge_options
+from ..apis.sizes import apply_preset, read_preset, set_bands, type_name
 from ..apis.train import EVALUATORS, LOADERS, set_image_bands
 from .rows import Row
 
@@ -46,7 +48,6 @@ _LOSSES_OF = {
     "backbone": ("clustering", "smoothness", "superpixel_reconstruction", "edge"),
     "neck": ("total_variation",),
 }
-_HELPERS = ("stage_hook", "statistics_hook", "learning_rates", "predict_side", "work_dir")
 
 
 @dataclass(frozen=True)
@@ -142,49 +143,13 @@ def compose(
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
     # tools/test.py draws those of any checkpoint.
     for hook in config.custom_hooks:
-        if "PictureHook" in str(hook["type"]):
+        if type_name(hook) == "PictureHook":
             hook["interval"] = 0
-    for name in _HELPERS:
+    merge_options(config, options or {})
+    drop_aliases(config)
+    for name in ("predict_side", "work_dir"):
         config.pop(name, None)
-    config.merge_from_dict(dict(options or {}))
     return Config(config.to_dict())
-
-
-def set_length(config: Config, epochs: int) -> None:
-    """Train for ``epochs``; the stages, their rates and the evaluations keep their proportions.
-
-    Raises:
-        ValueError: if the schedule has more stages than epochs.
-    """
-    total, stages, hook = config.train_cfg.max_epochs, stages_of(config), _stage_hook(config)
-    starts = stage_epochs(stages, total, epochs)
-    if starts[-1] >= epochs:
-        raise ValueError(f"{epochs} epochs are too few for the stages {stages}: give one for each")
-    moved = dict(zip((start for start, _ in stages), starts, strict=True))
-    if hook is not None:
-        hook["stages"] = [(moved[start], name) for start, name in stages]
-    factor = epochs / total
-    for scheduler in _schedulers(config):
-        begin = scheduler.get("begin", 0)
-        scheduler["begin"] = moved.get(begin, min(round(begin * factor), epochs - 1))
-    loop = config.train_cfg
-    loop.max_epochs = epochs
-    loop.val_begin = starts[-1] + 1
-    loop.val_interval = max(1, round(loop.get("val_interval", 1) * factor))
-
-
-def stages_of(config: Config) -> list[tuple[int, str]]:
-    """First epoch and name of each training stage; one for a method without stages."""
-    hook = _stage_hook(config)
-    return [(0, "joint")] if hook is None else [(int(a), str(b)) for a, b in hook["stages"]]
-
-
-def stage_epochs(stages: Sequence[tuple[int, str]], total: int, epochs: int) -> list[int]:
-    """First epochs of the stages of a schedule of ``total`` epochs, in one of ``epochs``."""
-    starts = [0]
-    for start, _ in stages[1:]:
-        starts.append(max(starts[-1] + 1, round(start * epochs / total)))
-    return starts
 
 
 def _base(method: Path | None, recipe: Recipe, data: Data, configs: Path) -> Config:
@@ -230,36 +195,21 @@ def _set_parts(config: Config, row: Row) -> None:
 
 
 def _set_sizes(config: Config, row: Row, data: str, preset: Mapping[str, Any]) -> None:
-    apply_preset(config, preset)
-    model = config.model
-    if model.get("backbone"):
-        count = (row.superpixels or DATA_SETS[data][1]) * preset["num_superpixels"] / 200
-        model.backbone.num_superpixels = max(2, round(count))
-    if model.get("neck"):
-        model.neck.knn = max(1, round((row.knn or 20) * preset["knn"] / 20))
-        model.neck.knn = min(model.neck.knn, model.backbone.num_superpixels - 1)
+    apply_preset(
+        config, preset, ((row.superpixels or DATA_SETS[data][1]) / 200, (row.knn or 20) / 20)
+    )
 
 
 def _set_stages(config: Config, row: Row) -> None:
     if row.stages is None:
         return
-    hook = _stage_hook(config)
+    hook = stage_hook_of(config)
     assert hook is not None  # every SGSeg recipe has one
     boundary = hook["stages"][1][0]
     if len(row.stages) == 1:
         # No pre-training: the rest of the schedule is all there is.
         config.train_cfg.merge(dict(max_epochs=config.train_cfg.max_epochs - boundary, val_begin=1))
-        for scheduler in _schedulers(config):
+        for scheduler in schedulers_of(config):
             scheduler["begin"] = max(scheduler.get("begin", 0) - boundary, 0)
     starts = (0, boundary)
     hook["stages"] = [(starts[place], name) for place, name in enumerate(row.stages)]
-
-
-def _stage_hook(config: Config) -> Any:
-    hooks = (hook for hook in config.custom_hooks if "TrainingStageHook" in str(hook["type"]))
-    return next(hooks, None)
-
-
-def _schedulers(config: Config) -> list[Any]:
-    found = config.get("param_scheduler") or []
-    return [found] if isinstance(found, Mapping) else list(found)

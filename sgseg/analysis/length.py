@@ -16,9 +16,9 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
+from ..apis.length import stage_epochs, stages_of
 from ..engine.stage import turns_of
 from ..registry import MODELS
-from .compose import stage_epochs, stages_of
 from .runs import locked, read_json, write_json
 
 _MOST = 100_000

@@ -17,11 +17,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..apis.length import set_length
 from ..apis.train import build_config, train
 from ..engine.clock import TrainingClockHook
 from ..engine.record import json_safe
 from .baselines import kmeans_record, majority_of, untrained_record
-from .compose import set_length
 from .length import chosen_epochs
 from .runs import BUSY, RESULT, Run, checkpoints, locked, newest_checkpoint, read_json, write_json
 

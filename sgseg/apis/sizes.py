@@ -52,12 +52,19 @@ def read_preset(name: str, config_path: str | Path) -> dict[str, Any]:
     return preset
 
 
-def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
+def apply_preset(
+    config: Config, preset: Mapping[str, Any], ratios: tuple[float, float] | None = None
+) -> None:
     """Set the sizes of ``config.model``; a part that the model does not have is passed over.
+
+    An ablation of N or k stays one: a config with a quarter of its recipe's superpixels has a
+    quarter of the preset's.
 
     Args:
         config: changed in place.
         preset: all of :data:`SIZES`.
+        ratios: of N and of k to the preset's; default those of the config to the recipe it
+            inherits from (its ``preset_reference``).
     """
     model = config.model
     if type_name(model) != "SGSeg":
@@ -65,18 +72,30 @@ def apply_preset(config: Config, preset: Mapping[str, Any]) -> None:
             model.backbone.base_channels = preset["trunk_channels"]
         return
     head = model.decode_head
+    superpixels, neighbours = ratios or _ratios(config)
     if model.get("backbone"):
         if "base_channels" in model.backbone:  # it learns
             model.backbone.base_channels = preset["superpixel_channels"]
             model.backbone.stride = preset["superpixel_stride"]
-        model.backbone.num_superpixels = preset["num_superpixels"]
+        model.backbone.num_superpixels = max(2, round(superpixels * preset["num_superpixels"]))
     if model.get("neck"):
         model.neck.channels = preset["node_channels"]
-        model.neck.knn = preset["knn"]
+        wanted = max(1, round(neighbours * preset["knn"]))
+        model.neck.knn = min(wanted, model.backbone.num_superpixels - 1)
     head.base_channels = preset["head_channels"]
     if preset["head_multipliers"] is not None:
         head.multipliers = tuple(preset["head_multipliers"])
     _join_widths(model)
+
+
+def _ratios(config: Config) -> tuple[float, float]:
+    """N and k of a config, each over those of the recipe that it inherits from."""
+    model, reference = config.model, config.get("preset_reference") or {}
+    found = []
+    for part, key in (("backbone", "num_superpixels"), ("neck", "knn")):
+        own = (model.get(part) or {}).get(key)
+        found.append(own / reference[key] if own and key in reference else 1.0)
+    return found[0], found[1]
 
 
 def set_bands(model: Any, bands: int) -> None:

@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
@@ -21,6 +20,8 @@ from ..engine.checkpoint import load_checkpoint
 from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
+from .length import check_length, set_length
+from .options import check_names, drop_aliases, merge_options
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -40,6 +41,7 @@ def build_config(
     preset: str | None = None,
     options: Mapping[str, Any] | None = None,
     bands: int | None = None,
+    epochs: int | None = None,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
 
@@ -50,7 +52,8 @@ def build_config(
         num_classes: number of clusters; set in the head and in the evaluators.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
         work_dir: where everything is written; default ``work_dirs/<config name>``.
-        seed: of weights, order of images, augmentations and raster orders.
+        seed: of weights, order of images, crops, flips and raster orders; which images a
+            TextureMosaic holds is ``dataset.seed``.
         amp: train under autocast, bfloat16 on a CPU.
         deterministic: refuse operations whose result depends on chance, and pick equal algorithms
             each time. CPU runs repeat without it.
@@ -58,6 +61,8 @@ def build_config(
         preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
         bands: of the images of a folder; set in its data sets and through the model.
+        epochs: length of the run; stages, rates and evaluations keep their proportions. 1 is a
+            trial of any config.
 
     Raises:
         FileNotFoundError: for a missing config or data root.
@@ -81,17 +86,18 @@ def build_config(
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     _set_arithmetic(config, amp, deterministic)
-    if options:
-        _merge(config, options)
+    if epochs is not None:
+        set_length(config, epochs, trial=True)
+    merge_options(config, options or {})
     _settle(config)
     return config
 
 
 def _settle(config: Config) -> None:
     """What follows from the config with all its overrides."""
-    _check_length(config)
-    if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
-        import_modules_from_strings(**config.custom_imports)
+    check_names(config)
+    drop_aliases(config)
+    check_length(config)
     if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():
@@ -130,16 +136,6 @@ def _set_arithmetic(config: Config, amp: bool, deterministic: bool) -> None:
     if deterministic:
         config.randomness = dict(config.get("randomness") or {}, deterministic=True)
         config.env_cfg.cudnn_benchmark = False
-
-
-def _merge(config: Config, options: Mapping[str, Any]) -> None:
-    try:
-        config.merge_from_dict(dict(options))
-    except AttributeError as error:
-        raise ValueError(
-            f"--cfg-options: {dict(options)}: one of these sets a key inside a value that holds "
-            f"none ({error})"
-        ) from error
 
 
 def _adapt_to_cpu(config: Config) -> None:
@@ -268,18 +264,6 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
 def _manifest(described: Mapping[str, Any] | None) -> str | None:
     """The data's identity in a record or in a checkpoint's description of its data."""
     return ((described or {}).get("protocol") or {}).get("manifest_sha256")
-
-
-def _check_length(config: Config) -> None:
-    epochs = (config.get("train_cfg") or {}).get("max_epochs")
-    schedulers = config.get("param_scheduler") or []
-    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
-        begin = scheduler.get("begin", 0)
-        if epochs is not None and scheduler.get("by_epoch", True) and begin >= epochs:
-            raise ValueError(
-                f"train_cfg.max_epochs = {epochs}: this schedule lets the learning rates fall "
-                f"after epoch {begin}; set max_epochs to {begin + 1} or more"
-            )
 
 
 def _set_data(config: Config, root: Path) -> None:

@@ -19,13 +19,13 @@ class SegDataset(Dataset[dict[str, Any]]):
     """Base of all data sets. A subclass defines ``__len__`` and ``load``.
 
     ``dataset[i]`` loads item i and runs the transforms over it. Whatever they draw from
-    ``random``, ``numpy.random`` or torch is a function of (seed, epoch, index): neither the
-    number of workers nor a restart changes it.
+    ``random``, ``numpy.random`` or torch is a function of the set's seed and the run's, epoch and
+    index: neither the number of workers nor a restart changes it.
 
     Args:
         classes: class names; empty for a set without labels.
         transforms: configs, default ``[PackInputs]``.
-        seed: of the transforms' randomness.
+        seed: of the transforms' randomness, beside the run's own seed (``Draw``).
         max_bad_images: in training, so many unreadable images are replaced by the next one
             before the run stops; 0 stops at the first. Never where labels are packed, for an
             evaluation skips nothing.
@@ -100,12 +100,12 @@ class SegDataset(Dataset[dict[str, Any]]):
         raise NotImplementedError
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any]:
-        index, epoch = draw if isinstance(draw, tuple) else (int(draw), 0)
+        index, epoch, seed = draw if isinstance(draw, tuple) else Draw(int(draw))
         if not 0 <= index < len(self):
             raise IndexError(f"{type(self).__name__} has {len(self)} items, asked for {index}")
         index, results = self._load_or_next(index)
         results.update(index=index, img_shape=results["img"].shape[:2])
-        with isolated_randomness(self.seed, epoch, index):
+        with isolated_randomness(self.seed, seed, epoch, index):
             for transform in self.transforms:
                 results = transform(results)
         return results

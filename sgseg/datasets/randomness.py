@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, epoch, index), whatever process draws it."""
+"""Randomness as a function of (seeds, epoch, index), whatever process draws it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from torch.utils.data import get_worker_info
 
 
 class Draw(NamedTuple):
-    """What a sampler hands to a data set: which item, and in which epoch."""
+    """What a sampler hands to a data set: which item, in which epoch of which run."""
 
     index: int  # type: ignore[assignment]  # tuple has a method of this name, unused here
-    epoch: int
+    epoch: int = 0
+    seed: int = 0
+    """Of the run, ``--seed``."""
 
 
 @contextmanager
-def isolated_randomness(seed: int, epoch: int, index: int) -> Iterator[None]:
-    """Seed the global generators for one item and put them back afterwards.
+def isolated_randomness(*key: int) -> Iterator[None]:
+    """Seed the global generators by ``key`` for one item and put them back afterwards.
 
     Transforms of other libraries draw from the global generators; seeding these is the one way
     to make all of them repeatable. Nothing outside the block notices.
     """
-    entropy = np.random.SeedSequence((seed, epoch, index)).generate_state(2)
+    entropy = np.random.SeedSequence(key).generate_state(2)
     if get_worker_info() is not None:
         # Nobody else draws in a worker process; saving the states costs more than a cached item.
         _seed(*entropy)

@@ -1,4 +1,4 @@
-"""A sampler that tells the data set the epoch, so that randomness needs no hidden state."""
+"""A sampler that tells the data set epoch and seed, so that randomness needs no hidden state."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from .randomness import Draw
 
 @DATA_SAMPLERS.register_module()
 class DrawSampler(DefaultSampler):
-    """mmengine's distributed sampler, yielding :class:`Draw` (index, epoch) instead of an index.
+    """mmengine's distributed sampler, yielding :class:`Draw` (index, epoch, seed), not an index.
 
     Workers are copies made once; the epoch has to travel with the index, or every epoch would
-    repeat the augmentations of the first.
+    repeat the augmentations of the first. So has the run's seed, which the data set does not know:
+    its own says which images it holds.
     """
 
     _seen = 0
@@ -28,4 +29,4 @@ class DrawSampler(DefaultSampler):
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
         seen, self._seen = self._seen, 0
         for index in islice(super().__iter__(), seen, None):
-            yield Draw(index, self.epoch)
+            yield Draw(index, self.epoch, self.seed)

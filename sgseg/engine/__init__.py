@@ -13,6 +13,7 @@ from .record import EvaluationRecordHook
 from .resume import PlainCheckpointHook
 from .saving import EvaluatedCheckpointHook
 from .scalars import LateScalarsHook
+from .schedule import ResumedScheduleHook
 from .stage import AlternatingStageHook, TrainingStageHook
 from .statistics import SetStatisticsHook
 from .untrained import UntrainedLoop
@@ -35,6 +36,7 @@ __all__ = [
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",
+    "ResumedScheduleHook",
     "SetStatisticsHook",
     "TrainingClockHook",
     "TrainingStageHook",

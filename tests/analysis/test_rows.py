@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from sgseg.analysis.compose import DATA_SETS, RECIPES, Data, compose, set_length, stages_of
+from sgseg.analysis.compose import DATA_SETS, RECIPES, Data, compose
 from sgseg.analysis.rows import Row, load_table, table_names
 from sgseg.apis import build_config
+from sgseg.apis.length import set_length, stages_of
 from sgseg.registry import MODELS
 from tests.configs.test_configs import flat
 from tests.conftest import ROOT

@@ -43,3 +43,6 @@ model = dict(
         image_reconstruction=dict(type=ImageReconstructionLoss, weight=1.0),
     ),
 )
+
+# What --preset takes for one: a variant with half of these N or k has half of the preset's.
+preset_reference = dict(num_superpixels=200, knn=20)

@@ -48,3 +48,6 @@ model.losses.pop("image_reconstruction")
 model.losses.pop("total_variation")
 # Edges inside a texture are no borders of superpixels; what it does here was not measured apart.
 model.losses.pop("edge")
+
+# What --preset takes for one: a variant with half of these N or k has half of the preset's.
+preset_reference = dict(num_superpixels=32, knn=6)

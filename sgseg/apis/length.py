@@ -1,0 +1,120 @@
+"""How long a run is: epochs, and the stages, rates and evaluations that are placed by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ..engine.stage import turns_of
+from .sizes import type_name
+
+
+def set_length(config: Config, epochs: int, trial: bool = False) -> None:
+    """Train for ``epochs``; the stages, their rates and the evaluations keep their proportions.
+
+    Args:
+        config: changed in place.
+        epochs: at least 1.
+        trial: with fewer epochs than stages, leave the first stages out, aloud.
+
+    Raises:
+        ValueError: for less than one epoch, or fewer than stages.
+    """
+    if epochs < 1:
+        raise ValueError(f"--epochs {epochs}: train for one or more")
+    total, stages = config.train_cfg.max_epochs, stages_of(config)
+    kept = stages[-epochs:]
+    if len(kept) < len(stages) and not trial:
+        raise ValueError(f"{epochs} epochs are too few for the stages {stages}: give one for each")
+    if len(kept) < len(stages):
+        left_out = ", ".join(repr(name) for _, name in stages[: len(stages) - epochs])
+        print_log(
+            f"{epochs} epochs are fewer than the {len(stages)} stages: {left_out} left out, what "
+            "it trains stays as it was initialised. Good for a trial, not for a result",
+            logger="current",
+            level=30,
+        )
+    starts = stage_epochs(kept, total, epochs)
+    moved = dict(zip((start for start, _ in kept), starts, strict=True))
+    hook = stage_hook_of(config)
+    if hook is not None:
+        hook["stages"] = [(moved[start], name) for start, name in kept]
+    factor = epochs / total
+    for scheduler in schedulers_of(config):
+        begin = scheduler.get("begin", 0)
+        scheduler["begin"] = moved.get(begin, min(round(begin * factor), epochs - 1))
+    loop = config.train_cfg
+    loop.max_epochs = epochs
+    loop.val_begin = starts[-1] + 1
+    loop.val_interval = max(1, round(loop.get("val_interval", 1) * factor))
+
+
+def check_length(config: Config) -> None:
+    """Say what a run of this length leaves untrained.
+
+    Raises:
+        ValueError: if a stage, or the fall of a rate, would begin behind the last epoch.
+    """
+    epochs = (config.get("train_cfg") or {}).get("max_epochs")
+    if epochs is None:
+        return
+    stages = stages_of(config)
+    places = [(start, f"stage {name!r} begins") for start, name in stages]
+    places += [
+        (scheduler.get("begin", 0), "the learning rates begin to fall")
+        for scheduler in schedulers_of(config)
+        if scheduler.get("by_epoch", True)
+    ]
+    late, what = max(places, key=lambda place: place[0])
+    if late >= epochs:
+        raise ValueError(
+            f"train_cfg.max_epochs = {epochs}: {what} after epoch {late}, so this run would end "
+            f"before. Set max_epochs to {late + 1} or more, or use --epochs {epochs}, which keeps "
+            "the proportions of the schedule"
+        )
+    turns = turns_of(config)
+    parts = {name for _, name in stages}
+    trained = {turns[epoch % len(turns)] for epoch in range(epochs)} if turns else parts
+    untrained = set(turns) - trained
+    if trained == {"superpixel"}:
+        untrained = {"decode_head"}
+    if untrained:
+        print_log(
+            f"This run trains {', '.join(sorted(trained))} alone: "
+            f"{', '.join(sorted(untrained))} will stay as initialised, so its label maps mean "
+            "nothing",
+            logger="current",
+            level=30,
+        )
+
+
+def stages_of(config: Config) -> list[tuple[int, str]]:
+    """First epoch and name of each training stage; one for a method without stages."""
+    hook = stage_hook_of(config)
+    return [(0, "joint")] if hook is None else [(int(a), str(b)) for a, b in hook["stages"]]
+
+
+def stage_epochs(stages: Sequence[tuple[int, str]], total: int, epochs: int) -> list[int]:
+    """First epochs of the stages of a schedule of ``total`` epochs, in one of ``epochs``."""
+    starts = [0]
+    for start, _ in stages[1:]:
+        starts.append(max(starts[-1] + 1, round(start * epochs / total)))
+    # A stage takes an epoch at least: the last ones move to the front for it.
+    return [min(start, epochs - len(starts) + number) for number, start in enumerate(starts)]
+
+
+def stage_hook_of(config: Config) -> Any:
+    """The config of the hook that sets the stages by the epoch; None without one."""
+    hooks = (
+        hook for hook in config.get("custom_hooks") or [] if type_name(hook) == "TrainingStageHook"
+    )
+    return next(hooks, None)
+
+
+def schedulers_of(config: Config) -> list[Any]:
+    """The configs of all parameter schedulers."""
+    found = config.get("param_scheduler") or []
+    return [found] if isinstance(found, Mapping) else list(found)

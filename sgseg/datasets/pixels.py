@@ -41,6 +41,8 @@ class Stored(NamedTuple):
     nodata: float | None = None
     mask: Mask | None = None
     """(H, W), true where there is data."""
+    turned: bool = False
+    """Whether its orientation tag turned it."""
 
     @property
     def may_hide(self) -> bool:

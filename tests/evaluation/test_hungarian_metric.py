@@ -187,11 +187,20 @@ def test_usage_entropy(pred: list[int], entropy: float) -> None:
     assert not str(record["usage_entropy"]).startswith("-")
 
 
-def test_nothing_scored_is_nan() -> None:
-    """A set that is all ignored has no accuracy, rather than 0 or 100."""
-    record = evaluated(metric(), [[sample([[0, 1]], [[255, 255]])]], 1)
-    assert np.isnan(record["accuracy"]) and np.isnan(record["miou"])
-    assert record["pixels"] == 0
+def test_nothing_scored_raises() -> None:
+    """A set that is all ignored has no score: an error says so, rather than nan in a record."""
+    with pytest.raises(ValueError, match="every pixel of the scored set is ignored"):
+        evaluated(metric(), [[sample([[0, 1]], [[255, 255]])]], 1)
+
+
+def test_absent_classes_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Masks of 0 and 255 score one class, always right: record, log and likely cause say so."""
+    record = evaluated(metric(), [[sample([[0, 1]], [[0, 255]])]], 1)
+    names = [entry["name"] for entry in record["per_class"]]
+    assert record["absent_classes"] == names[1:]
+    told = capsys.readouterr()
+    assert "2 of 3 classes have no pixel" in told.out + told.err
+    assert "masks of 0 and 255" in told.out + told.err
 
 
 def test_record_is_plain_json() -> None:

@@ -231,7 +231,7 @@ def _without_masks_of_one_name(
     groups: dict[Path, list[Path]] = defaultdict(list)
     for path in images:
         groups[path.with_suffix("")].append(path)
-    kept = []
+    kept: list[Path] = []
     for group in groups.values():
         looks = [_look(path) if len(group) > 1 else _Look() for path in group]
         for path, own in zip(group, looks, strict=True):

@@ -31,7 +31,7 @@ def carry_valid(results: dict[str, Any]) -> None:
     results["carries_valid"] = True
     results["unlabelled"] = "gt_seg_map" not in results
     labels = results.get("gt_seg_map", np.zeros(valid.shape, np.uint8))
-    results["gt_seg_map"] = np.where(valid, labels, _NODATA).astype(np.int16)
+    results["gt_seg_map"] = np.where(valid, labels.astype(np.int16), np.int16(_NODATA))
 
 
 def resize(results: dict[str, Any], height: int, width: int) -> dict[str, Any]:

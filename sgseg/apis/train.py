@@ -97,11 +97,21 @@ def _settle(config: Config) -> None:
     """What follows from the config with all its overrides."""
     check_names(config)
     drop_aliases(config)
+    _share_value_range(config)
     check_length(config)
     if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
+
+
+def _share_value_range(config: Config) -> None:
+    """Score images in the units that they are trained in, unless others are stated."""
+    datasets = [(config.get(name) or {}).get("dataset") or {} for name in LOADERS]
+    given = datasets[0].get("value_range")
+    for dataset in datasets[1:]:
+        if given is not None and "root" in dataset:
+            dataset.setdefault("value_range", given)
 
 
 def set_image_bands(config: Config, bands: int) -> None:

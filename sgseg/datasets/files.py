@@ -222,6 +222,8 @@ def _decode(path: Path) -> Stored:
 def _decode_opencv(path: Path, data: bytes) -> Stored:
     import cv2
 
+    if data.startswith(b"GIF8"):
+        raise BadFileError(path, "is a GIF, which is not read: convert it to PNG")
     header = read_header(data)
     if not data.startswith(JPEG_START):  # phones put a preview behind a photograph
         _demand_one(path, header.pictures)

@@ -254,12 +254,18 @@ def turned_hint(label: tuple[int, ...], image: tuple[int, int]) -> str:
 
 def units_of_first(paths: Sequence[Path], value_range: tuple[float, float] | None = None) -> Units:
     """Units of a set's images: those of the first that can be read; 8 bits if none of some can."""
+    units = units_of("uint8", value_range)
     for path in paths[:8]:
         try:
-            return units_of(stored_type(path), value_range)
+            units = units_of(stored_type(path), value_range)
+            break
         except ValueError:  # named when it is read
             continue
-    return units_of("uint8", value_range)
+    if units != Units():
+        sentence = f"{paths[0].parent}: samples are {units}"
+        sentence += "; if they end elsewhere, state value_range=(LOW, HIGH)" * units.usual
+        print_log(sentence, logger="current")
+    return units
 
 
 def _may_hide(path: Path) -> bool:

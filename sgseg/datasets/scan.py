@@ -103,8 +103,7 @@ def scan(root: str | Path) -> Scan:
     images = _without_label_maps(found, folder, left_out)
     images = _without_masks_of_one_name(images, left_out)
     if folder != root:
-        beside = (path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-        left_out[BESIDE] += sorted(path for path in beside if path.is_file())
+        _count_beside(root, left_out)
     linked = sum(_through_link(path, folder) for path in images)
     done = Scan(images, folder, {k: sorted(v) for k, v in left_out.items() if v}, linked)
     if not images:
@@ -112,6 +111,19 @@ def scan(root: str | Path) -> Scan:
         what = f" ({done.sentence().partition('; ')[2]})" if done.left_out else ""
         raise FileNotFoundError(f"{folder}: no image in it; looked for {looked}{what}")
     return done
+
+
+def _count_beside(root: Path, left_out: dict[str, list[Path]]) -> None:
+    """Images and folders of label maps beside ``images/``, ``labels/`` apart, which is in use."""
+    for path in root.iterdir():
+        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+            left_out[BESIDE].append(path)
+        elif path.is_dir() and path.name != "labels" and _says_label(path.name):
+            left_out[LABELS] += _images_in(path)
+
+
+def _says_label(folder: str) -> bool:
+    return bool(_LABEL_WORDS & {folder.lower(), *_words(folder)})
 
 
 def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
@@ -182,7 +194,7 @@ def _without_label_maps(
     photographs, named = [], []
     for path in found:
         parents = path.relative_to(folder).parent.parts
-        if any(_LABEL_WORDS & {part.lower(), *_words(part)} for part in parents):
+        if any(_says_label(part) for part in parents):
             left_out[LABELS].append(path)
         elif _bases(path):
             named.append(path)

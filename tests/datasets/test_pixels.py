@@ -12,6 +12,7 @@ import tifffile
 import torch
 from PIL import Image, ImageOps
 
+from sgseg.apis import build_config
 from sgseg.datasets import ImageFolder, LabelledFolder
 from sgseg.datasets.badfile import BadFileError
 from sgseg.datasets.files import read_image, read_label, read_pixels
@@ -19,6 +20,7 @@ from sgseg.datasets.units import Units
 from sgseg.datasets.verify import verify
 from sgseg.datasets.windows import ArrayRows, open_rows
 from sgseg.models.preprocessor import ImagePreprocessor
+from tests.conftest import ROOT
 from tests.field import scenes
 
 HIDDEN_ROWS = 20
@@ -309,3 +311,18 @@ def test_a_class_without_a_pixel_is_said_at_the_start(
     scenes.draw_labelled_folder(tmp_path / "whole")
     LabelledFolder(str(tmp_path / "whole"))
     assert len(said) == 1
+
+
+def test_a_stated_range_holds_for_the_scored_set_too(tmp_path: Path) -> None:
+    """value_range of the training set reaches the others, unless they state their own."""
+    scenes.draw_labelled_folder(tmp_path)
+    config = build_config(
+        ROOT / "configs/sgseg/sgseg_diffgcn_folder.py",
+        data=tmp_path,
+        options={
+            "train_dataloader.dataset.value_range": (0, 200),
+            "test_dataloader.dataset.value_range": (0, 100),
+        },
+    )
+    assert tuple(config.val_dataloader.dataset.value_range) == (0, 200)
+    assert tuple(config.test_dataloader.dataset.value_range) == (0, 100)

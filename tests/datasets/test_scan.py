@@ -74,6 +74,15 @@ def test_folders_of_label_maps(tmp_path: Path, folder: str) -> None:
     assert len(scan(tmp_path / folder).paths) == 2  # named itself, it is what is meant
 
 
+def test_label_maps_beside_images_are_counted(tmp_path: Path) -> None:
+    """masks/ beside images/ is not what scores are computed on: it is said, labels/ is not."""
+    names = ["images/a.png", "masks/a.png", "labels/a.png", "b.png"]
+    scenes.draw_opencv_folder(tmp_path, names)
+    found = scan(tmp_path)
+    assert [path.name for path in found.paths] == ["a.png"]
+    assert counts(found) == {LABELS: 1, "images beside images/": 1}
+
+
 def test_only_label_maps_are_no_images(tmp_path: Path) -> None:
     """The error on a folder of masks says what was there, not only that nothing was found."""
     scenes.draw_opencv_folder(tmp_path, ["masks/a.png", "masks/b.png"])

@@ -1,6 +1,7 @@
 """Band statistics of the training set: measured once, saved, used in inference."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from sgseg.apis import train
+from sgseg.datasets import ImageFolder
 from sgseg.engine import SetStatisticsHook
 from sgseg.models import ImagePreprocessor
+from tests.field.scenes import draw_nodata, scene
 
 
 def test_measured_values_are_those_of_the_images(tmp_path: Path, tiny_config: Any) -> None:
@@ -43,3 +46,18 @@ def test_too_few_images() -> None:
     """Zero images have no mean."""
     with pytest.raises(ValueError, match="images = 0"):
         SetStatisticsHook(0)
+
+
+def test_pixels_without_data_are_not_counted(tmp_path: Path) -> None:
+    """Rasters whose upper third is declared as nodata have the statistics of the rest."""
+    draw_nodata(tmp_path, count=3)
+    transforms = [dict(type="PackInputs")]
+    loader = SimpleNamespace(dataset=ImageFolder(str(tmp_path), transforms=transforms))
+    model = SimpleNamespace(data_preprocessor=ImagePreprocessor(standardise="set"))
+    logger = SimpleNamespace(info=lambda text: None)
+    runner: Any = SimpleNamespace(model=model, train_dataloader=loader, iter=0, logger=logger)
+    SetStatisticsHook().before_train(runner)
+    seen = np.stack([scene(seed)[0][20:] for seed in range(3)]) / 255.0
+    mean, std = model.data_preprocessor.mean.flatten(), model.data_preprocessor.std.flatten()
+    np.testing.assert_allclose(mean, seen.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(std, seen.std((0, 1, 2)), rtol=1e-5)

@@ -12,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import (
     DATA_SAMPLERS,
     FUNCTIONS,
-    LOG_PROCESSORS,
     MODEL_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
@@ -59,7 +58,7 @@ _BUILDERS_OWN = frozenset(
 _REGISTRIES: tuple[Registry, ...] = (
     *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
     *(registry.LOOPS, registry.OPTIM_WRAPPERS, registry.DATA_SAMPLERS, DATA_SAMPLERS),
-    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, FUNCTIONS),
+    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, registry.LOG_PROCESSORS, FUNCTIONS),
     MODEL_WRAPPERS,
 )
 

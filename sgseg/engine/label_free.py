@@ -77,7 +77,8 @@ class LabelFreeHook(Hook):
             + ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         )
         runner.visualizer.add_scalars(
-            {f"label_free/{name}": value for name, value in scores.items()}, step=epoch
+            {f"label_free/{name}": value for name, value in scores.items()} | dict(epoch=epoch),
+            step=runner.iter,
         )
         self._write(Path(runner.work_dir), len(loader.dataset))
 

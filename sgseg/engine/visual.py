@@ -76,9 +76,10 @@ class PictureHook(Hook):
         if records:
             confusion = records[0]["confusion"]
             plot_confusion(confusion, mapping.tolist(), classes, folder / f"{name}_confusion.png")
-        scalars = Path(runner.log_dir) / "vis_data" / "scalars.json"
-        if epoch is not None and scalars.is_file():
-            plot_curves(scalars, folder / "curves.png")
+        # Of this run and of those that it resumed: their folders are named by the time.
+        logged = sorted(Path(runner.work_dir).glob("*/vis_data/scalars.json"))
+        if epoch is not None and logged:
+            plot_curves(logged, folder / "curves.png")
 
 
 def strip_of(

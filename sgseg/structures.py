@@ -44,7 +44,7 @@ class View(NamedTuple):
 class SegState:
     """Everything the losses may read of one training step; a part that did not run is None.
 
-    With two jittered readings an image stands twice along the batch, so the superpixel fields
+    With two differently jittered readings an image stands twice along the batch, so the superpixel fields
     hold 2B entries while each view holds B.
     """
 

@@ -72,7 +72,7 @@ class PictureHook(Hook):
         folder.mkdir(exist_ok=True)
         name = "test" if epoch is None else f"epoch_{epoch:03d}"
         write_png(folder / f"{name}.png", strip)
-        runner.visualizer.add_image("predictions", strip, step=epoch or 0)
+        runner.visualizer.add_image("predictions", strip, step=runner.iter if epoch else 0)
         if records:
             confusion = records[0]["confusion"]
             plot_confusion(confusion, mapping.tolist(), classes, folder / f"{name}_confusion.png")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from sgseg.apis import train
+from sgseg.engine.checkpoint import load_checkpoint
 from sgseg.engine.rates import ActingRates
 from sgseg.registry import HOOKS
 from sgseg.visualization import read_curves
@@ -138,25 +141,36 @@ def test_a_resumed_log_goes_on(tmp_path: Path, tiny_config: ConfigMaker) -> None
 
 @HOOKS.register_module()
 class Stop(Hook):
-    """End a run in the middle of an epoch."""
+    """End a run in the middle of an epoch, of steps that take a while."""
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        time.sleep(0.05)
         if runner.iter == 3:
             raise RuntimeError("stopped")
 
 
 def test_resumed_in_the_middle_of_an_epoch(tmp_path: Path, tiny_config: ConfigMaker) -> None:
-    """A line names the step of the epoch, not of what was left of it."""
+    """A line names the step of the epoch; scores and times of training thrown away are dropped.
+
+    The time of the steps before the checkpoint counts, of an epoch that was not whole too.
+    """
     options = {"default_hooks.checkpoint.every_iters": 3}
     config = two_stages(tiny_config, tmp_path, 1, **options)
     config.custom_hooks.append(dict(type="Stop"))
     with pytest.raises(RuntimeError, match="stopped"):
         train(config)
+    shutil.copy(tmp_path / "epoch_0_iter_3.pth", tmp_path / "between.pth")
+    history = tmp_path / "eval_history.jsonl"
+    history.write_text('{"epoch": 7, "accuracy": 99.0}\n{"epoch": 8, "acc')
     train(two_stages(tiny_config, tmp_path, 1, **options), resume=True)
     text = sorted(tmp_path.glob("*/*.log"))[-1].read_text()
     assert re.findall(r"Epoch\(train\) (\S+)", text) == ["[1][5/5]"]
     line = [entry for entry in entries(tmp_path) if "loss" in entry][-1]
     assert line["loss"] == pytest.approx(expected(4, 5)["loss"], rel=1e-6)
+    assert [json.loads(told)["epoch"] for told in history.read_text().splitlines()] == [1]
+    between = load_checkpoint(tmp_path / "between.pth")["meta"]
+    whole = load_checkpoint(tmp_path / "epoch_1.pth")["meta"]
+    assert whole["training_seconds"] > between["training_seconds"] > 3 * 0.05
 
 
 def test_guard_reads_what_was_just_computed(tmp_path: Path, tiny_config: ConfigMaker) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from sgseg.datasets import (
+    ColorJitter,
     CropTo,
     PackInputs,
     Rescale,
@@ -308,3 +310,36 @@ def test_impossible_region_counts_raise() -> None:
     """No region is no superpixel."""
     with pytest.raises(ValueError, match="regions = 0"):
         SLICRegions(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "enhance"),
+    [
+        ("brightness", ImageEnhance.Brightness),
+        ("contrast", ImageEnhance.Contrast),
+        ("saturation", ImageEnhance.Color),
+    ],
+)
+def test_jitter_is_that_of_pillow(name: str, enhance: Any) -> None:
+    """What IIC's jitter makes of a PIL image, within the rounding of a level; infrared stays."""
+    off = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    place = list(off).index(name)
+    image = sample(9, 11, 4)["img"]
+    for seed in range(4):
+        np.random.seed(seed)
+        found = ColorJitter(**off | {name: 0.4})(dict(img=image.copy()))["img"]
+        np.random.seed(seed)
+        np.random.permutation(4)
+        factor = 1 + 0.4 * (2 * np.random.rand(4, 1)[place, 0] - 1)
+        expected = np.array(enhance(Image.fromarray(image[..., :3])).enhance(factor))
+        assert np.abs(found[..., :3].astype(int) - expected).max() <= 1
+        assert np.abs(found[..., :3].astype(int) - image[..., :3]).max() > 3
+        assert np.array_equal(found[..., 3], image[..., 3])
+
+
+def test_jitter_refuses_what_it_cannot_do() -> None:
+    """Widths beyond their bounds, and images that are not of 8 bits."""
+    with pytest.raises(ValueError, match=r"hue = 0\.7"):
+        ColorJitter(hue=0.7)
+    with pytest.raises(ValueError, match="holds float32"):
+        ColorJitter()(sample(4, 4, 3, "float32"))

@@ -83,7 +83,7 @@ class PhotometricViews(nn.Module):
     def forward(self, image: Tensor, generator: torch.Generator) -> ViewPair:
         """Both views of ``image``, one tensor if shared; ``generator`` lives on the CPU."""
         copies = 1 if self.shared else 2
-        views = self._lit(image.repeat(copies, 1, 1, 1), generator).chunk(copies)
+        views = list(self._lit(image.repeat(copies, 1, 1, 1), generator).chunk(copies))
         shifts = [(0, 0)] * copies
         if self.roll:
             free = torch.rand(copies, 2, generator=generator) * torch.tensor(image.shape[2:])

@@ -10,7 +10,8 @@ from itertools import islice
 
 from sgseg.apis import Segmenter, build_config
 from sgseg.apis.export import export_onnx, sample_images
-from sgseg.datasets.files import find_images, read_image
+from sgseg.datasets.files import read_image
+from sgseg.datasets.folder import scan
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     config = build_config(args.config, **sizes)
     segmenter = Segmenter(config, args.checkpoint, device="cpu", names=args.names)
     if args.check:
-        paths = islice(find_images(args.check), args.images)
+        paths = islice(scan(args.check).paths, args.images)
         images = (read_image(path, segmenter.bands) for path in paths)
     else:
         images = iter(sample_images(segmenter.bands, args.images))

@@ -7,13 +7,12 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from sgseg.apis import Segmenter, build_config, segment_folder
-from sgseg.datasets.files import find_images
+from sgseg.datasets.folder import scan
 
 
 def main() -> None:
@@ -48,9 +47,9 @@ def main() -> None:
         sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
         speed = dict(device=args.device, compile=args.compile, precision=args.precision)
         segmenter = Segmenter(build_config(model[0], **sizes), model[1], **speed, **options)
-    total = 1 if Path(source).is_file() else len(find_images(source))
+    print((seen := scan(source)).sentence())
     results = segment_folder(segmenter, source, args.out, args.batch_size, not args.no_pictures)
-    for path, shares in track(results, "Segmenting", total, console=Console(stderr=True)):
+    for path, shares in track(results, "Segmenting", len(seen.paths), console=Console(stderr=True)):
         described = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
         print(f"{path}: {described}")
     print(f"Written to {args.out}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..datasets.files import find_images
+from ..datasets.folder import scan
 from ..datasets.georeference import geo_tags, write_geotiff
 from ..datasets.windows import Rows, open_rows
 from ..engine.visual import write_png
@@ -47,8 +47,7 @@ def segment_folder(
         FileNotFoundError: for a missing source; BadFileError for an unreadable image.
     """
     source, out = Path(source), Path(out)
-    paths = [source] if source.is_file() else find_images(source)
-    root = source.parent if source.is_file() else source
+    paths, root = (found := scan(source)).paths, found.root
     for folder in ("labels", "pictures") if pictures else ("labels",):
         (out / folder).mkdir(parents=True, exist_ok=True)
     table = {str(number): name for number, name in enumerate(segmenter.classes)}

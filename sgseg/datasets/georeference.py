@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .files import TIFF_SUFFIXES, tiff_faults
-
-GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
-"""Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
+from .tiff import GEO_TAGS, TIFF_SUFFIXES, tiff_faults
 
 Tag = tuple[int, int, int, Any, bool]
 

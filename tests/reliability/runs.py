@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,39 +99,3 @@ def in_a_process(function: Callable[..., None], *args: Any) -> multiprocessing.P
     process = multiprocessing.get_context("fork").Process(target=function, args=args)
     process.start()
     return process  # type: ignore[return-value]
-
-
-def _on_rank(
-    function: Callable[..., Any], folder: str, rank: int, world: int, args: tuple[Any, ...]
-) -> None:
-    torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank))
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world
-    )
-    found = function(rank, *args)
-    torch.save(found, f"{folder}/rank_{rank}.pt")
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
-
-
-def on_ranks(
-    world: int, folder: Path, function: Callable[..., Any], *args: Any, patience: float = 100
-) -> list[Any]:
-    """What ``function(rank, *args)`` returns in each of ``world`` gloo processes.
-
-    A process that is still busy after ``patience`` seconds, for all of them, fails the test: it
-    waits for one that left.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    pool = [
-        in_a_process(_on_rank, function, str(folder), rank, world, args) for rank in range(world)
-    ]
-    end = time.monotonic() + patience
-    for process in pool:
-        process.join(max(end - time.monotonic(), 0))
-    codes = [process.exitcode for process in pool]
-    for process in pool:
-        process.kill()
-    assert codes == [0] * world, "exit code of each rank; None: it never ended"
-    return [torch.load(folder / f"rank_{rank}.pt", weights_only=True) for rank in range(world)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sgseg.registry import MODELS
-from tests.reliability.runs import on_ranks
+from tests.reliability.ranks import on_ranks
 
 COMMON: dict[str, Any] = dict(
     data_preprocessor=dict(type="ImagePreprocessor", standardise="none"),

@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.checkpoint import load_checkpoint
+from ..engine.distributed import SharedStopHook, failing_together
 from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
@@ -189,10 +190,9 @@ def train(config: Config, resume: bool = False) -> Runner:
         ValueError: for a checkpoint to load or resume from that is broken or does not fit.
     """
     _join_processes(config)
-    if (config.get("randomness") or {}).get("deterministic"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
     config.resume = False  # decided below
     runner = _build_runner(config)
+    runner.register_hook(SharedStopHook())
     start = _starting_point(runner, resume or _restarts() > 0)
     with run_card(runner, start), leaving_on_signals(runner):
         runner.train()
@@ -204,6 +204,8 @@ def _build_runner(config: Config) -> Runner:
 
     It names runs by config and second; two in one second would share a log and a best score.
     """
+    if (config.get("randomness") or {}).get("deterministic"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
     given = config.get("experiment_name")
     stem = given or Path(config.filename or "run").stem
     config.experiment_name = f"{stem}_{uuid4().hex[:8]}"
@@ -223,12 +225,25 @@ def _starting_point(runner: Runner, resume: bool) -> Path | None:
         load_checkpoint(given)
     if not resume:
         return None
-    start = Path(given) if given else newest_checkpoint(folder, runner.logger.warning)
+    start = Path(given) if given else _newest(folder, runner)
     if start is None:
         runner.logger.info(f"{folder} holds no checkpoint to go on from: training starts anew")
         return None
     runner._load_from, runner._resume = str(start), True
     return start
+
+
+def _newest(folder: Path, runner: Runner) -> Path | None:
+    """The checkpoint that the main process would go on from.
+
+    All do: a folder that is another on each machine, or lags behind, would begin them apart.
+    """
+    found: list[Path | None] = [None]
+    with failing_together():
+        if is_main_process():
+            found[0] = newest_checkpoint(folder, runner.logger.warning)
+    broadcast_object_list(found)
+    return found[0]
 
 
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:

@@ -61,15 +61,28 @@ class Steps:
         ]
 
     def warnings(self) -> list[str]:
-        """What changes the loss without being an error."""
-        if self.accumulation == 1:
-            return []
+        """What a person may not have meant."""
+        said = []
+        if self.left_out > self.images // 10:
+            part = self.processes * self.accumulation
+            totals = range(self.total, self.total // 2, -part)
+            best = min(totals, key=lambda total: self.images % total)
+            said.append(
+                f"{self.left_out} of {self.images} images are left out of each epoch of "
+                f"{self.steps_per_epoch} steps, for they make no whole batch; {TOTAL}={best} "
+                f"leaves out {self.images % best}"
+            )
+        if self.accumulation > 1:
+            said.append(self._another_loss())
+        return said
+
+    def _another_loss(self) -> str:
         seen = self.per_process * self.processes
-        return [
+        return (
             f"accumulative_counts = {self.accumulation}: mutual information and batch "
             f"normalisation see {seen} images at a time, not {self.total}, which is another loss "
             f"than that of a batch of {self.total}. More processes at the same total keep it"
-        ]
+        )
 
 
 def world_size(launcher: str) -> int:

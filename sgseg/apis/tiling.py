@@ -58,13 +58,13 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
         return [Window(0, length, torch.ones(length))]
     last = length - tile + (length - tile) % 2
     starts = [*range(0, last, tile - overlap), last]
-    tapers = torch.zeros(len(starts), length)
-    for taper, start in zip(tapers, starts, strict=True):
-        taper[start : start + tile] = _taper(start, tile, overlap, length)
-    shares = tapers / tapers.sum(0)
+    tapers = [_taper(start, tile, overlap, length) for start in starts]
+    total = torch.zeros(length)  # of all windows; each is kept on its own pixels only
+    for start, taper in zip(starts, tapers, strict=True):
+        total[start : start + tile] += taper
     return [
-        Window(start, min(start + tile, length), share[start : start + tile])
-        for start, share in zip(starts, shares, strict=True)
+        Window(start, start + len(taper), taper / total[start : start + tile])
+        for start, taper in zip(starts, tapers, strict=True)
     ]
 
 

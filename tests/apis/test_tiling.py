@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgseg.apis.network import Statistics, TorchNetwork
 from sgseg.apis.tiling import blend, enlarged, image_statistics, to_unit, windows
+from sgseg.benchmarks import measure
 from sgseg.datasets.windows import ArrayRows
 from tests.apis.models import small_config, small_model
 
@@ -166,3 +167,11 @@ def test_statistics_of_the_whole_image() -> None:
     expected = torch.std_mean(to_unit(image)[None], (2, 3), keepdim=True, correction=0)
     torch.testing.assert_close(deviation, expected[0])
     torch.testing.assert_close(mean, expected[1])
+
+
+def test_windows_of_a_long_axis_cost_what_it_is_long() -> None:
+    """Ten times the length takes ten times the memory, not a hundred times."""
+    short = measure.peak_bytes(lambda: windows(20_000, 256, 64))
+    long = measure.peak_bytes(lambda: windows(200_000, 256, 64))
+    assert long < 12 * short
+    assert long < 2**24

@@ -32,7 +32,7 @@ class Network(Protocol):
         ``statistics`` are those of the whole image where ``images`` are windows of it.
         """
 
-    def state(self, images: Tensor) -> SegState | None:
+    def state(self, images: Tensor, statistics: Statistics | None = None) -> SegState | None:
         """Everything there is to show of ``images``; None where only probabilities are known."""
 
 
@@ -78,10 +78,10 @@ class TorchNetwork:
             return self._probability(self._normalised(images, statistics)).float()
 
     @torch.inference_mode()
-    def state(self, images: Tensor) -> SegState:
+    def state(self, images: Tensor, statistics: Statistics | None = None) -> SegState:
         """The model's state with the probability; it holds the superpixels' assignment."""
         with torch.autocast(self.device.type, torch.bfloat16, self.half):
-            return self.model.infer(self._normalised(images, None))
+            return self.model.infer(self._normalised(images, statistics))
 
     def _normalised(self, images: Tensor, statistics: Statistics | None) -> Tensor:
         if statistics is not None:

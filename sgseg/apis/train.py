@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
 def build_config(
-    path: str | Path,
+    path: str | Path | Config,
     data: str | Path | None = None,
     num_classes: int | None = None,
     label_map: str | None = None,
@@ -46,7 +47,7 @@ def build_config(
     """Load a config and set every place that depends on the arguments.
 
     Args:
-        path: config file.
+        path: config file, or a config, which is copied.
         data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
@@ -68,12 +69,11 @@ def build_config(
         FileNotFoundError: for a missing config or data root.
         ValueError: for an argument that this config has no place for.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such config; see configs/sgseg/")
-    config = Config.fromfile(str(path))
+    config = _read_config(path)
+    source = str(config.filename or "run")
     config.launcher = launcher
     if preset is not None:
-        apply_preset(config, read_preset(preset, path))
+        apply_preset(config, read_preset(preset, source))
     if data is not None:
         _set_data(config, Path(data))
     if label_map is not None:
@@ -82,7 +82,7 @@ def build_config(
         set_image_bands(config, bands)
     if num_classes is not None:
         _set_num_classes(config, num_classes)
-    config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(path).stem}")
+    config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(source).stem}")
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     _set_arithmetic(config, amp, deterministic)
@@ -91,6 +91,14 @@ def build_config(
     merge_options(config, options or {})
     _settle(config)
     return config
+
+
+def _read_config(given: str | Path | Config) -> Config:
+    if isinstance(given, Config):
+        return copy.deepcopy(given)
+    if not Path(given).is_file():
+        raise FileNotFoundError(f"{given}: no such config; see configs/sgseg/")
+    return Config.fromfile(str(given))
 
 
 def _settle(config: Config) -> None:
@@ -242,8 +250,8 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     """
     if not config.get("test_evaluator"):
         raise ValueError(
-            "This config has no test set with labels. Put label maps in labels/ beside images/ "
-            "and give the folder with --data"
+            "This config has no test set with labels (a run trained without any carries none). "
+            "Put label maps in labels/ beside images/, and give a config file and --data"
         )
     trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)

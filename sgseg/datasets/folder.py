@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from mmengine.logging import print_log
 
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
+from .badfile import BadFileError
 from .base import SegDataset, TransformConfig
-from .files import LABEL_SUFFIXES, BadFileError, find_images, read_image, read_label, read_list
+from .files import (
+    LABEL_SUFFIXES,
+    may_hide,
+    read_label,
+    read_list,
+    read_pixels,
+    read_text,
+    stored_type,
+)
+from .pixels import Pixels
+from .scan import OTHER, image_folder, scan
+from .units import Units, units_of
 
 LabelMap = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int] | str
 LabelTable = npt.NDArray[np.int64]
 
 
-def image_folder(root: str | Path) -> Path:
-    """``root/images`` if there is one, else ``root`` itself."""
-    root = Path(root)
-    return root / "images" if (root / "images").is_dir() else root
-
-
 def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
-    """Image files of a folder data set.
+    """Image files of a folder data set, as :func:`scan` finds them; the log says what it left out.
 
     Args:
         root: folder with ``images/``, or of images.
@@ -36,22 +44,21 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
 
     Raises:
         FileNotFoundError: for a missing folder, list or listed image.
+        ValueError: as :func:`scan`.
     """
-    folder = image_folder(root)
-    found = find_images(folder)
-    first: dict[str, Path] = {}
-    for path in found:
-        twin = first.setdefault(item_name(path, Path(root)), path)
-        if twin is not path:
-            raise ValueError(f"{twin} and {path} share one name; labels could not be told apart")
+    found = scan(root)
+    quiet = set(found.left_out) <= {OTHER}
+    print_log(found.sentence(), logger="current", level=logging.INFO if quiet else logging.WARNING)
     if not lists:
-        return found
-    by_name = {item_name(path, Path(root)): path for path in found}
-    by_name |= {str(path.relative_to(folder)): path for path in found}
+        return found.paths
+    by_name = {item_name(path, Path(root)): path for path in found.paths}
+    by_name |= {str(path.relative_to(found.root)): path for path in found.paths}
     wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
     for name, entry in wanted:
         if entry not in by_name:
-            raise FileNotFoundError(f"{Path(root) / name} lists {entry!r}, not found in {folder}")
+            raise FileNotFoundError(
+                f"{Path(root) / name} lists {entry!r}, not found in {found.sentence()}"
+            )
     return [by_name[entry] for _, entry in wanted]
 
 
@@ -69,6 +76,12 @@ class ImageFolder(SegDataset):
         bands: bands of every image, 1-4 or more.
         lists: list files below ``root``, to take a part only.
         transforms, seed, max_bad_images: see :class:`SegDataset`.
+        value_range: values of the samples that become 0 and 1; default the whole range of their
+            type (of floats: 0 to 1). All images have the type of the first.
+
+    Attributes:
+        units: type and range of the samples.
+        masked: whether an image may hold pixels that are no data.
     """
 
     def __init__(
@@ -79,19 +92,23 @@ class ImageFolder(SegDataset):
         transforms: Sequence[TransformConfig] | None = None,
         seed: int = 0,
         max_bad_images: int = 0,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         self.root = Path(root)
         self.bands = bands
         self.lists = tuple(lists)
         self.paths = list_images(root, lists)
+        self.units = units_of_first(self.paths, value_range)
+        self.masked = any(_may_hide(path) for path in self.paths)
         super().__init__((), transforms, seed, max_bad_images)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, index: int) -> dict[str, Any]:
-        """Read image ``index``."""
-        return dict(img=read_image(self.paths[index], self.bands), name=self.name(index))
+        """Read image ``index``; with ``valid`` (H, W) bool in a set that is ``masked``."""
+        pixels = read_pixels(self.paths[index], self.bands, self.units)
+        return dict(img=pixels.image, name=self.name(index)) | _valid(pixels, self.masked)
 
     def name(self, index: int) -> str:
         """Path of image ``index`` below the image folder, without suffix."""
@@ -120,6 +137,7 @@ class LabelledFolder(SegDataset):
             ``FILE.json#KEY`` below ``root`` with ``{"class_names": [...], "map": {...}}``.
         classes: class names behind ``label_map``; a JSON table brings its own.
         transforms, seed, max_bad_images: see :class:`SegDataset`.
+        value_range: see :class:`ImageFolder`, as are the attributes.
 
     Raises:
         FileNotFoundError: for missing files, a label among them.
@@ -137,6 +155,7 @@ class LabelledFolder(SegDataset):
         transforms: Sequence[TransformConfig] | None = None,
         seed: int = 0,
         max_bad_images: int = 0,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         self.root = Path(root)
         names, self.table = label_table(self.root, label_map, classes)
@@ -144,20 +163,20 @@ class LabelledFolder(SegDataset):
         self.lists = tuple(lists)
         self.paths = list_images(root, lists)
         self.labels = [self._label_of(path) for path in self.paths]
+        self.units = units_of_first(self.paths, value_range)
+        self.masked = any(_may_hide(path) for path in self.paths)
         super().__init__(names, transforms, seed, max_bad_images)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def load(self, index: int) -> dict[str, Any]:
-        """Read image and label map ``index``."""
+        """Read image and label map ``index``; pixels that are no data are ignored (255)."""
         label_path = self.labels[index]
-        image, label = read_pair(self.paths[index], label_path, self.bands)
-        return dict(
-            img=image,
-            gt_seg_map=apply_table(label, self.table, label_path).astype(np.uint8),
-            name=self.name(index),
-        )
+        pixels, label = read_pair(self.paths[index], label_path, self.bands, self.units)
+        classes = apply_table(label, self.table, label_path).astype(np.uint8)
+        found = dict(img=pixels.image, gt_seg_map=classes, name=self.name(index))
+        return found | _valid(pixels, self.masked)
 
     def name(self, index: int) -> str:
         """Path of image ``index`` below the image folder, without suffix."""
@@ -190,27 +209,75 @@ _UNKNOWN = 256
 
 
 def find_label(path: Path, root: Path) -> Path | None:
-    """The label map of an image below ``root``, if there is one."""
+    """The label map of an image below ``root``, if there is one.
+
+    Raises:
+        ValueError: if there are several.
+    """
     stem = root / "labels" / path.relative_to(image_folder(root))
-    found = (stem.with_suffix(suffix) for suffix in LABEL_SUFFIXES)
-    return next((label for label in found if label.is_file()), None)
+    candidates = (stem.with_suffix(suffix) for suffix in LABEL_SUFFIXES)
+    found = [label for label in candidates if label.is_file()]
+    if len(found) > 1:
+        names = " and ".join(label.name for label in found)
+        raise ValueError(f"{path}: has {len(found)} label maps, {names} in {stem.parent}: keep one")
+    return found[0] if found else None
 
 
-def read_pair(path: Path, label_path: Path, bands: int) -> tuple[npt.NDArray[Any], LabelTable]:
-    """Image (H, W, bands) and raw labels (H, W) int64.
+def read_pair(
+    path: Path, label_path: Path, bands: int, units: Units | None = None
+) -> tuple[Pixels, LabelTable]:
+    """Image and raw labels (H, W) int64, those of pixels without data ignored (255).
 
     Raises:
         BadFileError: if either cannot be read, or they differ in size.
     """
-    image, label = read_image(path, bands), read_label(label_path)
-    if label.shape != image.shape[:2]:
+    pixels, label = read_pixels(path, bands, units), read_label(label_path)
+    height, width = pixels.image.shape[:2]
+    if label.shape != (height, width):
         raise BadFileError(
             label_path,
             f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
-            f"{image.shape[1]} x {image.shape[0]} ({path})",
+            f"{width} x {height} ({path}){_turned(label.shape, (height, width))}",
             "label_size",
         )
-    return image, label
+    if pixels.valid is not None:
+        label = np.where(pixels.valid, label, IGNORE)
+    return pixels, label
+
+
+def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:
+    """What to do where a map lies as the sensor did and its image as it is shown."""
+    if label != image[::-1]:
+        return ""
+    return (
+        ": they are turned against each other; images are read as their EXIF orientation shows "
+        "them, so turn the map or give it the same tag"
+    )
+
+
+def units_of_first(paths: Sequence[Path], value_range: tuple[float, float] | None = None) -> Units:
+    """Units of a set's images: those of the first that can be read; 8 bits if none of some can."""
+    for path in paths[:8]:
+        try:
+            return units_of(stored_type(path), value_range)
+        except ValueError:  # named when it is read
+            continue
+    return units_of("uint8", value_range)
+
+
+def _may_hide(path: Path) -> bool:
+    try:
+        return may_hide(path)
+    except BadFileError:  # named when it is read
+        return False
+
+
+def _valid(pixels: Pixels, masked: bool) -> dict[str, Any]:
+    """``valid`` of an image, in every item of a set or in none: batches are of one make."""
+    if not masked:
+        return {}
+    whole = np.ones(pixels.image.shape[:2], bool)
+    return dict(valid=whole if pixels.valid is None else pixels.valid)
 
 
 def apply_table(label: LabelTable, table: LabelTable, path: Path) -> LabelTable:
@@ -281,7 +348,7 @@ def _read_label_map(
     if not path.is_file():
         raise FileNotFoundError(f"label_map {reference!r}: no file {root / name}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"label_map {reference!r}: {path} is not JSON: {error}") from error
     entry = content.get(key) if key else content

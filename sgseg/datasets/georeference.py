@@ -9,10 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops.matching import IGNORE
-from .files import TIFF_SUFFIXES, tiff_faults
-
-GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
-"""Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
+from .tiff import GEO_TAGS, TIFF_SUFFIXES, tiff_faults
 
 NODATA_TAG = 42113
 """GDAL's: the value that stands for no data, as text."""

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from ...ops.matching import IGNORE
+from ..badfile import BadFileError
 from ..cache import INDEX, MANIFEST, Cache, sha256, shard_name
-from ..files import BadFileError
 from ..potsdam import CLASSES
 from .finding import Fault, Finding, looked_at
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..badfile import BadFileError
 from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
-from ..files import BadFileError, read_image
+from ..files import read_image
 from .finding import Fault, Finding, as_fault, looked_at
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..files import BadFileError
+from ..badfile import BadFileError
 
 
 class Fault(NamedTuple):

@@ -75,6 +75,9 @@ class PlainCheckpointHook(Hook):
             if loop is not None:
                 # Else every pass begins with a draw from the generator that models use.
                 loop.dataloader.generator = torch.Generator().manual_seed(runner.seed)
+        if hasattr(runner.train_dataloader.sampler, "seed"):
+            # Built before a checkpoint was read, whose seed the run goes on with.
+            runner.train_dataloader.sampler.seed = runner.seed
         if self._resumed and not self._resumed["steps_into_epoch"]:
             due = self._resumed.get("evaluation_due")
             self._take_up_random_states(runner)

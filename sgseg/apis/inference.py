@@ -13,13 +13,12 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..datasets.units import Units
 from ..datasets.windows import ArrayRows, Rows
 from ..engine.checkpoint import load_checkpoint
 from ..ops.matching import IGNORE
-from ..registry import MODELS
 from ..structures import SegState
 from ..visualization import (
     captioned,
@@ -32,8 +31,8 @@ from ..visualization import (
 )
 from .classes import NO_TABLE, ClassTable, class_table, read_json
 from .images import ImageLike, Reader
-from .network import Network, Precision, Statistics, TorchNetwork
-from .saved import config_for
+from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
+from .saved import config_for, trained_model
 from .tiling import blend, enlarged, image_statistics, to_unit
 
 Array = npt.NDArray[Any]
@@ -96,7 +95,7 @@ class Segmenter:
         saved = load_checkpoint(checkpoint)
         used = config_for(checkpoint, config, saved, **(overrides or {}))
         network = TorchNetwork(
-            _trained_model(used, saved, checkpoint),
+            trained_model(used, saved, checkpoint),
             torch.device(device or get_device()),
             compile,
             precision,
@@ -190,7 +189,8 @@ class Segmenter:
 
         Returns:
             Class of each pixel, (H, W) uint8, 255 where there is no data; and the model's state at
-            its working size, None for an image that was segmented in tiles or by ONNX Runtime.
+            its working size, None for an image that is thinner than 8 pixels there, or was
+            segmented in tiles or by ONNX Runtime.
 
         Raises:
             ValueError: for an image of other bands or units, with nan or infinity, or so thin that
@@ -201,9 +201,10 @@ class Segmenter:
             return self.large(rows), None
         inputs = self._inputs(rows)  # (1, C, h, w)
         statistics = self._statistics(rows)
-        state = self.network.state(inputs, statistics)
+        thin = min(inputs.shape[2:]) < SMALLEST
+        state = None if thin else self.network.state(inputs, statistics)
         if state is None or state.probability is None:
-            return self._labels(self.network(inputs, statistics)[0], rows), None
+            return self._labels(probabilities(self.network, inputs, statistics)[0], rows), None
         return self._labels(state.probability[0], rows), state
 
     def batch(self, images: Sequence[ImageLike], batch_size: int = 8) -> list[Labels]:
@@ -228,7 +229,7 @@ class Segmenter:
             for start in range(0, len(places), batch_size):
                 part = places[start : start + batch_size]
                 inputs = torch.cat([self._inputs(opened[place]) for place in part])
-                probability = self.network(inputs)  # (B, K, h, w)
+                probability = probabilities(self.network, inputs)  # (B, K, h, w)
                 for place, one in zip(part, probability, strict=True):
                     found[place] = self._labels(one, opened[place])
         return [labels for labels in found if labels is not None]
@@ -336,15 +337,3 @@ def _hide(labels: Labels, valid: npt.NDArray[np.bool_] | None) -> None:
     """Give the pixels without data the value 255."""
     if valid is not None:
         labels[~valid] = IGNORE
-
-
-def _trained_model(config: Config, saved: Mapping[str, Any], path: str | Path) -> nn.Module:
-    model: nn.Module = MODELS.build(config.model)
-    try:
-        model.load_state_dict(saved["state_dict"])
-    except RuntimeError as error:
-        raise ValueError(
-            f"{path} does not fit the model of this config (was it trained with other "
-            f"--num-classes or another config?): {error}"
-        ) from error
-    return model

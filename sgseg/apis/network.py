@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..structures import SegState
 from .fold import for_inference
 
 Precision = Literal["float32", "bfloat16"]
+SMALLEST = 8
+"""Pixels of the shorter side that every model can do with."""
 Statistics = tuple[Tensor, Tensor]
 """Mean and deviation of every band of a whole image in [0, 1]: (1, C, 1, 1) each."""
 
@@ -88,6 +91,22 @@ class TorchNetwork:
             statistics = statistics[0].to(self.device), statistics[1].to(self.device)
         normalise = self.model.data_preprocessor.normalise
         return normalise(images.to(self.device), statistics)  # (B, C, H, W)
+
+
+def probabilities(network: Network, images: Tensor, statistics: Statistics | None = None) -> Tensor:
+    """Those of ``network``, of images of any size.
+
+    Models halve an image and look around each pixel; one thinner than :data:`SMALLEST` is
+    continued by its last row and column.
+
+    Shapes: images (B, C, H, W), probability (B, K, H, W).
+    """
+    height, width = images.shape[2:]
+    missing = (0, max(SMALLEST - width, 0), 0, max(SMALLEST - height, 0))
+    if not any(missing):
+        return network(images, statistics)
+    continued = F.pad(images, missing, mode="replicate")
+    return network(continued, statistics)[:, :, :height, :width]  # (B, K, H, W)
 
 
 def _find_compiler(device: torch.device) -> None:

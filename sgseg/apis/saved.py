@@ -16,6 +16,7 @@ from torch import nn
 
 from ..engine.checkpoint import load_checkpoint
 from ..engine.portable import INSTALLED, config_as_data
+from ..registry import MODELS
 from .options import REGISTRIES
 from .sizes import set_bands, type_name
 from .train import EVALUATORS, LOADERS, build_config, set_image_bands
@@ -97,13 +98,29 @@ def config_for(
     if differing:
         print_log(
             f"{checkpoint} was trained with another config than the one given; its own is taken "
-            f"for {', '.join(differing[:8])}"
-            + (f" and {len(differing) - 8} more" if len(differing) > 8 else ""),
+            f"for {', '.join(differing)}",
             logger="current",
             level=30,
         )
     _take_model(config, own)
     return config
+
+
+def trained_model(config: Config, saved: Mapping[str, Any], path: str | Path) -> nn.Module:
+    """The model of a config with the weights of a checkpoint.
+
+    Raises:
+        ValueError: if the two do not fit.
+    """
+    model: nn.Module = MODELS.build(config.model)
+    try:
+        model.load_state_dict(saved["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} does not fit the model of this config (was it trained with other "
+            f"--num-classes or another config?): {error}"
+        ) from error
+    return model
 
 
 def _folder_of(checkpoint: Path) -> str:

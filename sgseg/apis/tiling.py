@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.windows import Rows
-from .network import Network, Statistics
+from .network import Network, Statistics, probabilities
 
 CHUNK = 64
 """Rows that are brought to the image's own size at a time."""
@@ -133,7 +133,7 @@ def blend(
         band: Tensor | None = None
         for x in across:
             image = to_unit(rows[:, x.start : x.stop])[None]  # (1, C, h, w)
-            probability = network(image, statistics)[0].cpu()  # (K, h, w)
+            probability = probabilities(network, image, statistics)[0].cpu()  # (K, h, w)
             if band is None:
                 band = _continued(begun, len(probability), y.stop - y.start, width)
             band[:, :, x.start : x.stop] += probability * (y.weight[:, None] * x.weight)

@@ -33,7 +33,7 @@ EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
 def build_config(
-    path: str | Path,
+    path: str | Path | Config,
     data: str | Path | None = None,
     num_classes: int | None = None,
     label_map: str | None = None,
@@ -51,7 +51,7 @@ def build_config(
     """Load a config and set every place that depends on the arguments.
 
     Args:
-        path: config file.
+        path: config file, or a config, which is copied.
         data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
@@ -75,13 +75,12 @@ def build_config(
         FileNotFoundError: for a missing config or data root.
         ValueError: for an argument that this config has no place for.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such config; see configs/sgseg/")
-    config = Config.fromfile(str(path))
+    config = _read_config(path)
+    source = str(config.filename or "run")
     check_stated(config)
     config.launcher = launcher
     if preset is not None:
-        apply_preset(config, read_preset(preset, path))
+        apply_preset(config, read_preset(preset, source))
     if data is not None:
         _set_data(config, Path(data))
     if label_map is not None:
@@ -102,6 +101,14 @@ def build_config(
         share_batch(config, options or {})
     _settle(config)
     return config
+
+
+def _read_config(given: str | Path | Config) -> Config:
+    if isinstance(given, Config):
+        return copy.deepcopy(given)
+    if not Path(given).is_file():
+        raise FileNotFoundError(f"{given}: no such config; see configs/sgseg/")
+    return Config.fromfile(str(given))
 
 
 def _settle(config: Config) -> None:
@@ -234,20 +241,19 @@ def train(config: Config, resume: bool = False) -> Runner:
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
 
-    They go to the config's ``work_dir``, or else to ``test_<checkpoint>`` beside the checkpoint,
+    They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the checkpoint,
     or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
 
     Returns:
         The record as ``eval.json`` holds it.
 
     Raises:
-        ValueError: for a config without a labelled test set, a broken checkpoint, or a work dir
-            that holds a training.
+        ValueError: for a config without a labelled test set, or a broken checkpoint.
     """
     if not config.get("test_evaluator"):
         raise ValueError(
-            "This config has no test set with labels. Put label maps in labels/ beside images/ "
-            "and give the folder with --data"
+            "This config has no test set with labels (a run trained without any carries none). "
+            "Put label maps in labels/ beside images/, and give a config file and --data"
         )
     trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)

@@ -22,6 +22,7 @@ import sgseg
 
 from ..datasets.files import write_atomically
 from .monitor import peak_memory_mib
+from .portable import full_name
 from .record import json_safe
 from .work_dir import CARD, launched_by
 
@@ -159,5 +160,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if value is None or isinstance(value, (str, int, float)):
         return json_safe(value)
-    name = getattr(value, "__qualname__", None)
-    return f"{value.__module__}.{name}" if name else str(value)
+    return full_name(value)

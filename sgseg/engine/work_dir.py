@@ -105,22 +105,18 @@ def training_place(
 
 
 def evaluation_place(named: str | None, checkpoint: str | Path) -> Place:
-    """The folder of an evaluation: by default beside its checkpoint.
+    """The folder of an evaluation: by default a new one beside its checkpoint.
 
-    Raises:
-        ValueError: for a named folder that holds a training, whose result it would replace.
+    In a named one that holds a training, its last score is replaced, and the log says so.
     """
     if named is None:
         path = Path(checkpoint)
         return new_place(path.parent / f"test_{path.stem}")
     folder = Path(named)
+    said = []
     if _holds(folder, _TRAINING):
-        raise ValueError(
-            f"--work-dir {folder} holds a training, whose eval.json and pictures this evaluation "
-            "would replace. Name another folder, or none: by default it writes beside the "
-            "checkpoint"
-        )
-    return Place(folder, made=_make(folder))
+        said = [f"{folder} holds a training: this evaluation replaces its eval.json and pictures"]
+    return Place(folder, said=said, made=_make(folder))
 
 
 def new_place(base: Path) -> Place:

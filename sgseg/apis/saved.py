@@ -85,7 +85,7 @@ def config_for(
     saved = load_checkpoint(checkpoint) if saved is None else saved
     overrides = {"training": False, **overrides}
     if "config" not in saved and given is not None:
-        return build_config(given, **overrides)
+        return _elsewhere(build_config(given, **overrides), overrides)
     own = saved_config(saved, checkpoint)
     if given is None and overrides.get("preset") is not None:
         raise ValueError(
@@ -104,6 +104,13 @@ def config_for(
             level=30,
         )
     _take_model(config, own)
+    return _elsewhere(config, overrides)
+
+
+def _elsewhere(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Without the folder that a file names: it is a training's, as in the config that a run dumps."""
+    if overrides.get("work_dir") is None:
+        config.pop("work_dir", None)
     return config
 
 

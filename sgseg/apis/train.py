@@ -241,8 +241,8 @@ def train(config: Config, resume: bool = False) -> Runner:
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
 
-    They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the checkpoint,
-    or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
+    They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the
+    checkpoint, or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
 
     Returns:
         The record as ``eval.json`` holds it.

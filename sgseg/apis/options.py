@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import (
     DATA_SAMPLERS,
     FUNCTIONS,
-    LOG_PROCESSORS,
     MODEL_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
@@ -52,16 +52,20 @@ _KEYS_OF: dict[str, frozenset[str]] = {
     "auto_scale_lr": frozenset({"enable", "base_batch_size"}),
 }
 """Keys of the parts of a config that name no class."""
-_BUILDERS_OWN = frozenset(
-    {"type", "priority", "convert_to_iter_based", "constructor", "paramwise_cfg"}
+_BUILDERS_OWN: dict[str, tuple[str, ...]] = dict(
+    custom_hooks=("priority",),
+    default_hooks=("priority",),
+    param_scheduler=("convert_to_iter_based",),
+    optim_wrapper=("constructor", "paramwise_cfg"),
 )
-"""Keys that mmengine takes out before it builds."""
-_REGISTRIES: tuple[Registry, ...] = (
+"""Part of a config -> keys that mmengine takes out before it builds."""
+REGISTRIES: tuple[Registry, ...] = (
     *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
     *(registry.LOOPS, registry.OPTIM_WRAPPERS, registry.DATA_SAMPLERS, DATA_SAMPLERS),
-    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, FUNCTIONS),
-    MODEL_WRAPPERS,
+    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, registry.LOG_PROCESSORS, FUNCTIONS),
+    *(registry.OPTIM_WRAPPER_CONSTRUCTORS, MODEL_WRAPPERS),
 )
+"""All that a config can name a class of."""
 
 
 def merge_options(config: Config, options: Mapping[str, Any]) -> None:
@@ -92,8 +96,10 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
         ) from error
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
-    for key in routed:
-        _check(key.split("."), config, before, sorted(aliases))
+    for given, key in zip(options, routed, strict=True):
+        fault = _fault(key.split("."), dict(config.items()), dict(before.items()))
+        if fault is not None:
+            _refuse(given, key, *fault, sorted(aliases))
 
 
 def check_names(config: Config) -> None:
@@ -119,6 +125,7 @@ def drop_aliases(config: Config) -> None:
 def _aliases(config: Config) -> dict[str, tuple[str, ...]]:
     """Names by which overrides reach a hook of ``custom_hooks`` or the rates -> their place."""
     kinds = [type_name(hook) for hook in config.get("custom_hooks") or []]
+    found: dict[str, tuple[str, ...]]
     found = {kind: ("custom_hooks", str(place)) for place, kind in enumerate(kinds)}
     found |= {name: found[kind] for name, kind in _HOOK_NAMES.items() if kind in found}
     if isinstance(((config.get("optim_wrapper") or {}).get("paramwise_cfg") or {}).get("lr"), dict):
@@ -126,15 +133,23 @@ def _aliases(config: Config) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _check(path: Sequence[str], config: Any, before: Any, aliases: Sequence[str]) -> None:
-    """ValueError if nothing reads ``path`` of ``config``; ``before``: without the overrides."""
-    node, old = config, before
+def _fault(
+    path: Sequence[str], config: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[int, frozenset[str]] | None:
+    """Place in ``path`` of a key that nothing reads, and what is read there; None without one.
+
+    Args:
+        path: the parts of a dotted key.
+        config: with all overrides set.
+        before: without them.
+    """
+    node: Any = config
+    old: Any = before
     for depth, key in enumerate(path):
         if isinstance(node, Mapping):
-            place = ".".join(path[:depth])
-            known = _known(place, node, old, config)
+            known = _known(".".join(path[:depth]), node, old, config)
             if known is not None and key not in known:
-                _refuse(path, depth, {*known, *(aliases if not depth else ())})
+                return depth, known
             node = node.get(key)
             old = old.get(key) if isinstance(old, Mapping) else None
         elif isinstance(node, Sequence) and not isinstance(node, str) and key.isdigit():
@@ -142,7 +157,8 @@ def _check(path: Sequence[str], config: Any, before: Any, aliases: Sequence[str]
             inside = isinstance(old, Sequence) and int(key) < len(old)
             old = old[int(key)] if inside else None
         else:
-            return
+            break
+    return None
 
 
 def _known(place: str, node: Any, old: Any, config: Config) -> frozenset[str] | None:
@@ -152,10 +168,12 @@ def _known(place: str, node: Any, old: Any, config: Config) -> frozenset[str] | 
     if place in _KEYS_OF:
         return _KEYS_OF[place]
     if place == ".".join(RATES):
-        parts = {k for k, v in config.model.items() if isinstance(v, Mapping)}
+        parts = {k for k, v in config["model"].items() if isinstance(v, Mapping)}
         return frozenset({*(old or ()), *parts})
     if "type" in node:
-        return _arguments(node["type"])
+        known = _arguments(node["type"])
+        own = _BUILDERS_OWN.get(place.split(".")[0], ())
+        return None if known is None else known.union(own, ("type",))
     if isinstance(old, Mapping) and old and place in ("default_hooks", "model.losses"):
         # A collection of named parts: a new one brings its own type.
         added = (
@@ -170,6 +188,7 @@ def _arguments(kind: Any) -> frozenset[str] | None:
     built = _find(kind) if isinstance(kind, str) else kind
     if built is None:
         return None
+    whole = inspect.isclass(built) and issubclass(built, CheckpointHook)
     names: set[str] = set()
     layers = inspect.getmro(built) if inspect.isclass(built) else (built,)
     for layer in layers:
@@ -181,25 +200,31 @@ def _arguments(kind: Any) -> frozenset[str] | None:
         except (TypeError, ValueError):
             return None
         names |= {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return frozenset(names | _BUILDERS_OWN)
+        # The rest that CheckpointHook takes goes to a call that knows no other.
+        closed = all(p.kind is not p.VAR_KEYWORD for p in parameters)
+        if closed or (whole and layer is CheckpointHook):
+            return frozenset(names - {"self"})
     return None
 
 
 def _find(name: str) -> Any:
-    for each in _REGISTRIES:
+    for each in REGISTRIES:
         found = each.get(name)
         if found is not None:
             return found
     return None
 
 
-def _refuse(path: Sequence[str], depth: int, known: Iterable[str]) -> None:
-    near = get_close_matches(path[depth], list(known), 1, 0.5)
-    place = ".".join(path[:depth]) or "the config"
-    nearest = ".".join([*path[:depth], *near, *path[depth + 1 :]])
+def _refuse(
+    given: str, key: str, depth: int, known: frozenset[str], aliases: Sequence[str]
+) -> None:
+    path, said = key.split("."), given.split(".")
+    names = {*known, *(aliases if not depth else ())}
+    near = get_close_matches(path[depth], sorted(names), 1, 0.5)
+    at = depth - len(path) + len(said)  # an alias stands for several parts
+    nearest = ".".join([*said[:at], *near, *said[at + 1 :]])
     advice = f"did you mean {nearest}?" if near else f"it has {', '.join(sorted(known)[:12])}"
     raise ValueError(
-        f"--cfg-options {'.'.join(path)}: {place} has no key {path[depth]!r} that anything reads; "
-        f"{advice}"
+        f"--cfg-options {given}: {'.'.join(said[:at]) or 'the config'} has no key {said[at]!r} "
+        f"that anything reads; {advice}"
     )

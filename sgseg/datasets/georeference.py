@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..ops.matching import IGNORE
 from .tiff import GEO_TAGS, TIFF_SUFFIXES, tiff_faults
+
+NODATA_TAG = 42113
+"""GDAL's: the value that stands for no data, as text."""
 
 Tag = tuple[int, int, int, Any, bool]
 
@@ -26,7 +30,7 @@ def geo_tags(path: Path) -> list[Tag]:
 
 
 def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) -> None:
-    """Write a label map (H, W), deflated, at the place that ``tags`` name."""
+    """Write a label map (H, W), deflated, at the place that ``tags`` name; 255 is no data."""
     import tifffile
 
     tifffile.imwrite(
@@ -35,6 +39,6 @@ def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) ->
         photometric="minisblack",
         compression="zlib",
         rowsperstrip=256,
-        extratags=tags,
+        extratags=[*tags, (NODATA_TAG, "s", 0, str(IGNORE), True)],
         metadata=None,
     )

@@ -76,6 +76,17 @@ def test_epochs_and_seeds_differ(reference: list[str]) -> None:
     assert reference[0] != reference[1]
 
 
+def test_the_seed_of_a_run_reaches_the_augmentations() -> None:
+    """The same images in the same order are cropped and flipped otherwise in a run's other seed."""
+    data = dataset()
+    crops = {seed: [data[Draw(i, 0, seed)]["inputs"] for i in range(len(data))] for seed in (0, 1)}
+    again = [data[Draw(i, 0, 1)]["inputs"] for i in range(len(data))]
+    assert all(torch.equal(one, other) for one, other in zip(crops[1], again))
+    assert not all(torch.equal(one, other) for one, other in zip(crops[0], crops[1]))
+    sampler = DrawSampler(data, shuffle=False, seed=5)
+    assert {draw.seed for draw in sampler} == {5}
+
+
 def test_the_same_item_is_augmented_anew_each_epoch() -> None:
     """Not only the order changes: item 0 is cropped at other places in other epochs."""
     data = dataset()

@@ -62,6 +62,15 @@ def test_saving_does_not_change_a_run(whole: dict[str, Any], tmp_path: Path) -> 
     assert_same_run(load_checkpoint(tmp_path / "epoch_3.pth"), whole)
 
 
+def test_a_resumed_run_keeps_the_seed_it_began_with(tmp_path: Path) -> None:
+    """Images, order and crops go on as they were, whatever seed the second command gives."""
+    crops = {f"{part}_dataloader.dataset.size": 48 for part in ("train", "val", "test")}
+    expected = unbroken(tmp_path / "whole", seed=3, **crops)
+    stopped(tmp_path / "run", "step", 4, seed=3, **crops)
+    train(noisy_config(tmp_path / "run", seed=0, **crops), resume=True)
+    assert_same_run(load_checkpoint(tmp_path / "run/epoch_3.pth"), expected)
+
+
 @pytest.mark.slow
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     """With accumulation a checkpoint in between waits for the optimiser's step."""
@@ -92,7 +101,7 @@ def test_what_does_not_fit_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
 
 def test_weights_alone_are_not_resumed(tmp_path: Path) -> None:
     """best_*.pth has no optimiser: a resume from it would silently be another run."""
-    config = noisy_config(tmp_path, **{"train_cfg.max_epochs": 2, "param_scheduler.0.end": 8})
+    config = noisy_config(tmp_path)
     train(config)
     again = noisy_config(tmp_path)
     again.load_from = str(next(tmp_path.glob("best_*.pth")))

@@ -1,0 +1,207 @@
+"""What is set on the command line takes effect, or is refused with the key that does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from sgseg.apis import build_config
+from sgseg.apis.length import stage_hook_of
+from sgseg.apis.options import merge_options
+from sgseg.apis.sizes import type_name
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "sgseg"
+ALL = sorted(p for p in CONFIGS.parent.glob("[a-z]*/*.py") if p.parent.name != "tables")
+
+
+_ARGUMENT = dict(
+    TrainingStageHook="stages",
+    AlternatingStageHook="stages",
+    SetStatisticsHook="images",
+    ClusterFeaturesHook="pixels",
+)
+
+
+def built(name: str = "sgseg_diffgcn_mosaic", **arguments: Any) -> Config:
+    """A config by its name."""
+    return build_config(CONFIGS.parent / name.split("_")[0] / f"{name}.py", **arguments)
+
+
+def hook(config: Config, kind: str) -> Any:
+    """The config of a hook of ``custom_hooks`` by its class."""
+    (found,) = [each for each in config.custom_hooks if kind in str(each["type"])]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("optim_wraper.optimizer.lr", "optim_wrapper.optimizer.lr"),
+        ("optim_wrapper.optimiser.lr", "optim_wrapper.optimizer.lr"),
+        ("optim_wrapper.optimizer.weight_decai", "optim_wrapper.optimizer.weight_decay"),
+        ("model.neck.knm", "model.neck.knn"),
+        ("model.neck.block.typ", "model.neck.block.type"),
+        ("model.backbone.num_superpixel", "model.backbone.num_superpixels"),
+        ("model.losses.smoothnes.weight", "model.losses.smoothness.weight"),
+        ("model.losses.smoothness.wight", "model.losses.smoothness.weight"),
+        ("train_dataloader.batchsize", "train_dataloader.batch_size"),
+        ("train_dataloader.dataset.lenght", "train_dataloader.dataset.length"),
+        ("train_dataloader.sampler.shufle", "train_dataloader.sampler.shuffle"),
+        ("train_cfg.max_epoch", "train_cfg.max_epochs"),
+        ("param_scheduler.0.begn", "param_scheduler.0.begin"),
+        ("default_hooks.checkpoint.intervall", "default_hooks.checkpoint.interval"),
+        ("default_hooks.chekpoint.interval", "default_hooks.checkpoint.interval"),
+        ("val_evaluator.num_cluster", "val_evaluator.num_clusters"),
+        ("randomness.sead", "randomness.seed"),
+        ("learning_rates.nek", "learning_rates.neck"),
+        ("stage_hook.stage", "stage_hook.stages"),
+        ("custom_hooks.2.cout", "custom_hooks.2.count"),
+        ("PictureHook.cout", "PictureHook.count"),
+        ("stage_hok.stages", "stage_hook.stages"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_nearest(key: str, nearest: str) -> None:
+    """At every level: the top, a loader, an optimiser, a loss, a hook, a second name of a hook."""
+    with pytest.raises(ValueError) as caught:
+        built(options={key: 1})
+    assert f"--cfg-options {key}: " in str(caught.value)
+    assert f"did you mean {nearest}?" in str(caught.value)
+
+
+def test_second_names_reach_what_they_name() -> None:
+    """``learning_rates``, hooks by their name in the files, and hooks by their class."""
+    options = {
+        "learning_rates.neck": 0.125,
+        "stage_hook.stages": [(0, "joint")],
+        "PictureHook.count": 3,
+        "param_scheduler.0.begin": 0,
+    }
+    config = built(options=options)
+    assert config.optim_wrapper.paramwise_cfg.lr.neck == 0.125
+    assert hook(config, "TrainingStageHook").stages == [(0, "joint")]
+    assert hook(config, "PictureHook").count == 3
+    kmeans = built("kmeans_mosaic", options={"clustering_hook.pixels": 1234})
+    assert hook(kmeans, "ClusterFeaturesHook").pixels == 1234
+    # What a run writes down has each setting once: a second one would seem to be another.
+    assert not {"learning_rates", "stage_hook", "clustering_hook"} & {*config, *kmeans}
+
+
+def test_every_second_name_in_a_shipped_config_works_or_is_refused() -> None:
+    """No config file has a helper that the command line takes without a word."""
+    for path in ALL:
+        plain = Config.fromfile(path)
+        for name in ("stage_hook", "turns_hook", "statistics_hook", "clustering_hook"):
+            if name not in plain:
+                continue
+            kind = type_name(plain[name])
+            used = [each for each in plain.custom_hooks if kind in str(each["type"])]
+            key = _ARGUMENT[kind]
+            if used:
+                config = Config(plain.to_dict())
+                merge_options(config, {f"{name}.{key}": 7})
+                assert hook(config, kind)[key] == 7, (path.stem, name)
+            else:
+                with pytest.raises(ValueError, match=name):
+                    merge_options(plain, {f"{name}.{key}": 7})
+
+
+def test_what_is_new_and_read_is_taken() -> None:
+    """Arguments that a config leaves at their default, new losses and hooks, other types."""
+    config = built(
+        options={
+            "model.neck.block.type": "DGCNNBlock",
+            "model.losses.edge": dict(type="EdgeLoss", weight=0.5),
+            "optim_wrapper.clip_grad": dict(max_norm=1.0),
+            "train_dataloader.prefetch_factor": 4,
+            "default_hooks.early_stopping": dict(type="EarlyStoppingHook", monitor="accuracy"),
+            "model.losses.smoothness": None,
+            "resume": False,
+            "custom_imports.imports": ["math"],
+        }
+    )
+    assert config.model.losses.edge.weight == 0.5 and config.model.losses.smoothness is None
+    assert config.default_hooks.early_stopping.monitor == "accuracy"
+
+
+def test_a_misspelt_name_in_a_file_is_refused(tmp_path: Path) -> None:
+    """A file's own variables stay its own; one letter off a key of ours is a slip."""
+    mine = tmp_path / "mine.py"
+    Config.fromfile(CONFIGS / "sgseg_diffgcn_mosaic.py").dump(mine)
+    text = mine.read_text()
+    mine.write_text(text + "\nmy_notes = dict(a=1)\n")
+    assert build_config(mine).my_notes.a == 1
+    mine.write_text(text.replace("optim_wrapper =", "optim_wraper ="))
+    with pytest.raises(ValueError, match="`optim_wraper`.*`optim_wrapper`"):
+        build_config(mine)
+
+
+@pytest.mark.parametrize(
+    ("name", "ratios"),
+    [
+        ("sgseg_diffgcn_coco15", (1, 1)),
+        ("sgseg_diffgcn_n50_coco15", (1 / 4, 1)),
+        ("sgseg_diffgcn_n400_coco15", (2, 1)),
+        ("sgseg_diffgcn_k5_coco15", (1, 1 / 4)),
+        ("sgseg_diffgcn_k40_coco15", (1, 2)),
+        ("sgseg_diffgcn_mosaic", (1, 1)),
+        ("sgseg_diffgcn_paper_folder", (1, 1)),
+    ],
+)
+@pytest.mark.parametrize("preset", ["small", "tiny"])
+def test_a_preset_keeps_the_ablation(name: str, ratios: tuple[float, float], preset: str) -> None:
+    """A quarter of the recipe's N is a quarter of the preset's, and so for k, as in tables."""
+    config = built(name, preset=preset)
+    sizes = Config.fromfile(CONFIGS.parent / "_base_" / "presets" / f"{preset}.py").preset
+    wanted_n = max(2, round(ratios[0] * sizes["num_superpixels"]))
+    wanted_k = min(max(1, round(ratios[1] * sizes["knn"])), wanted_n - 1)
+    assert config.model.backbone.num_superpixels == wanted_n
+    assert config.model.neck.knn == wanted_k
+
+
+def test_ablations_of_a_preset_differ() -> None:
+    """The rows of the ablations of N and k are different models at preset small."""
+    sizes = {
+        name: (config.model.backbone.num_superpixels, config.model.neck.knn)
+        for name in ("n50", "n100", "n400", "k5", "k10", "k40")
+        for config in [built(f"sgseg_diffgcn_{name}_coco15", preset="small")]
+    }
+    assert len(set(sizes.values())) == len(sizes)
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_one_epoch_of_every_config(path: Path) -> None:
+    """``--epochs 1`` is a trial of any config: one epoch, the last stage, evaluated, rates set."""
+    config = build_config(path, epochs=1)
+    assert config.train_cfg.max_epochs == 1 and config.train_cfg.get("val_begin", 1) == 1
+    hooks = (stage_hook_of(config), stage_hook_of(build_config(path)))
+    if None not in hooks:
+        assert [tuple(each) for each in hooks[0].stages] == [(0, hooks[1].stages[-1][1])]
+
+
+def test_more_epochs_keep_the_proportions() -> None:
+    """Twice the epochs: stages, rates and evaluations begin twice as late."""
+    plain = built()
+    longer = built(epochs=2 * plain.train_cfg.max_epochs)
+    one, two = (hook(config, "TrainingStageHook").stages for config in (plain, longer))
+    assert [2 * start for start, _ in one] == [start for start, _ in two]
+    assert longer.param_scheduler[0].begin == 2 * plain.param_scheduler[0].begin
+    with pytest.raises(ValueError, match="--epochs 0"):
+        built(epochs=0)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_that_ends_before_its_stages_is_refused(epochs: int) -> None:
+    """It would train superpixels alone and end with a random head; the way out is named."""
+    options = {"train_cfg.max_epochs": epochs}
+    with pytest.raises(ValueError, match=f"--epochs {epochs}"):
+        built("sgseg_diffgcn_coco15", options=options)
+
+
+def test_superpixels_alone_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is meant to train superpixels alone says what its maps are worth."""
+    options = {"stage_hook.stages": [(0, "superpixel")], "param_scheduler.0.begin": 0}
+    said: list[str] = []
+    monkeypatch.setattr("sgseg.apis.length.print_log", lambda text, **_: said.append(text))
+    built(options=options)
+    assert "decode_head will stay as initialised" in "".join(said)

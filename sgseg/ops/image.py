@@ -118,6 +118,15 @@ def total_variation(x: Tensor) -> Tensor:
     return _Changes.apply(x).sum() / pixels
 
 
+def _reflected(x: Tensor, dim: int) -> Tensor:
+    """One more entry at both ends of ``dim``: the second and the last but one.
+
+    As ``F.pad(mode="reflect")``, whose backward pass on GPUs adds in an order left to chance.
+    """
+    first, last = x.narrow(dim, 1, 1), x.narrow(dim, x.shape[dim] - 2, 1)
+    return torch.cat([first, x, last], dim)
+
+
 @full_precision
 def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1.0) -> Tensor:
     """Logarithm of the edge distribution: softmax of the Laplacian over all positions (Eq 13).
@@ -141,7 +150,7 @@ def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1
         )
     if normalise not in ("max", "none"):
         raise ValueError(f"edge_map: normalise = {normalise!r}; choose 'max' or 'none'")
-    padded = F.pad(image, (1, 1, 1, 1), mode="reflect")  # (B, C, H+2, W+2)
+    padded = _reflected(_reflected(image, 3), 2)  # (B, C, H+2, W+2)
     # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
     laplacian = 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)  # (B, C, H, W)
     response = laplacian.flatten(2)  # (B, C, HW)

@@ -1,3 +1,25 @@
 """sgseg: unsupervised semantic segmentation with superpixels and graph neural networks."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .apis import Segmenter
+
 __version__ = "0.1.0"
+
+
+def load(model: str | Path, **options: Any) -> Segmenter:
+    """A trained model, ready to segment: ``labels, state = sgseg.load("epoch_12.pth")("a.jpg")``.
+
+    Args:
+        model: a checkpoint, or the ``.onnx`` file that was exported from one.
+        **options: of :class:`sgseg.apis.Segmenter`, or of its ``from_onnx``.
+    """
+    from .apis import Segmenter  # here, so that importing sgseg pulls in nothing heavy
+
+    if Path(model).suffix.lower() == ".onnx":
+        return Segmenter.from_onnx(model, **options)
+    return Segmenter(model, **options)

@@ -1,19 +1,16 @@
-"""Segment an image or a folder: label maps, pictures and the share of each class.
+"""Segment an image or a folder: label maps, pictures, and what each class covers.
 
 Example:
-    python tools/predict.py configs/sgseg/sgseg_diffgcn_folder.py work_dirs/run/epoch_12.pth \\
-        my_photos --out maps --num-classes 5
+    python tools/predict.py work_dirs/run/epoch_12.pth my_photos --out maps
     python tools/predict.py --onnx model.onnx my_photos --out maps
 """
 
 import argparse
-from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
+from mmengine.config import DictAction
 
-from sgseg.apis import Segmenter, build_config, segment_folder
-from sgseg.datasets.files import find_images
+from sgseg.apis import Segmenter
+from sgseg.apis.folder import segment_aloud
 
 
 def main() -> None:
@@ -21,14 +18,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    what = "CONFIG CHECKPOINT SOURCE, or SOURCE with --onnx; SOURCE is an image or a folder"
+    what = "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; SOURCE is an image or a folder"
     parser.add_argument("paths", nargs="+", metavar="PATH", help=what)
     parser.add_argument("--onnx", metavar="FILE", help="model written by tools/export.py")
     parser.add_argument("--out", default="predictions", help="output folder")
+    parser.add_argument("--overwrite", action="store_true", help="remove another prediction in OUT")
     parser.add_argument("--num-classes", type=int, help="number of clusters K, as in training")
     parser.add_argument("--bands", type=int, help="of the images, as in training; default 3")
     parser.add_argument("--names", metavar="FILE", help="classes.json with names of your own")
-    parser.add_argument("--preset", help="sizes of the model, as in training")
+    parser.add_argument("--evaluation", metavar="FILE", help="eval.json of tools/test.py: classes")
+    parser.add_argument("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"))
+    parser.add_argument("--preset", help="sizes of the model, as in training, with CONFIG")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     parser.add_argument("--side", type=int, help="shorter side to segment at; 0: as the image is")
     parser.add_argument("--tile", type=int, help="segment in windows of this size; 0: never")
     parser.add_argument("--overlap", type=int, help="of the windows; default an eighth")
@@ -38,22 +39,21 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", help="cpu or cuda; default a GPU if there is one")
     args = parser.parse_intermixed_args()
-    if len(args.paths) != (1 if args.onnx else 3):
+    if len(args.paths) not in ((1,) if args.onnx else (2, 3)):
         parser.error(f"got {len(args.paths)} paths, wanted are {what}")
     *model, source = args.paths
-    options = dict(side=args.side, tile=args.tile, overlap=args.overlap, names=args.names)
+    given = ("side", "tile", "overlap", "names", "value_range")
+    options = {name: getattr(args, name) for name in given}
     if args.onnx:
         segmenter = Segmenter.from_onnx(args.onnx, **options)
     else:
-        sizes = dict(num_classes=args.num_classes, bands=args.bands, preset=args.preset)
-        speed = dict(device=args.device, compile=args.compile, precision=args.precision)
-        segmenter = Segmenter(build_config(model[0], **sizes), model[1], **speed, **options)
-    total = 1 if Path(source).is_file() else len(find_images(source))
-    results = segment_folder(segmenter, source, args.out, args.batch_size, not args.no_pictures)
-    for path, shares in track(results, "Segmenting", total, console=Console(stderr=True)):
-        described = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
-        print(f"{path}: {described}")
-    print(f"Written to {args.out}")
+        given = ("device", "compile", "precision", "evaluation")
+        options |= {name: getattr(args, name) for name in given}
+        overrides = {name: getattr(args, name) for name in ("num_classes", "bands", "preset")}
+        overrides |= dict(options=args.cfg_options)
+        segmenter = Segmenter(model[-1], *model[:-1], overrides=overrides, **options)
+    pictures = not args.no_pictures
+    segment_aloud(segmenter, source, args.out, args.batch_size, pictures, args.overwrite)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Example:
     python tools/superpixel_report.py bsds500_test --methods slic fh grid --counts 100 200 400
     python tools/superpixel_report.py bsds500_test --methods rim --limit 8 --steps 100 --side 80 \\
-        --model configs/sgseg/sgseg_diffgcn_folder.py work_dirs/run/epoch_34.pth
+        --model work_dirs/run/epoch_34.pth
 """
 
 import argparse
@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
 from sgseg.analysis import superpixel_methods as ways
 from sgseg.analysis.superpixel_report import superpixel_report
-from sgseg.apis import build_config
+from sgseg.apis import config_for
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("data", help="folder with images/NAME.jpg and gt/NAME.npz")
     parser.add_argument("--methods", nargs="*", default=[], choices=ways.method_names())
     parser.add_argument("--counts", nargs="+", type=int, default=[200], help="superpixels asked")
-    parser.add_argument("--model", nargs=2, action="append", default=[], metavar=("CONFIG", "PTH"))
+    parser.add_argument("--model", nargs="+", action="append", default=[], help="[CONFIG] PTH")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="of every --model")
     parser.add_argument("--limit", type=int, help="images, evenly over the set; default all")
     parser.add_argument("--out", default="work_dirs/superpixels", help="goes on where it stopped")
@@ -37,8 +37,10 @@ def main() -> None:
     args = parser.parse_args()
     budget = ways.PerImageBudget(args.steps, args.side, args.width, args.seed, args.device)
     methods = [ways.named_method(name, n, budget) for name in args.methods for n in args.counts]
-    for config, checkpoint in args.model:
-        built = build_config(config, options=args.cfg_options)
+    for *given, checkpoint in args.model:
+        if len(given) > 1:
+            parser.error(f"--model: got {len(given) + 1} paths, wanted are [CONFIG] CHECKPOINT")
+        built = config_for(checkpoint, *given, options=args.cfg_options)
         methods.append(ways.trained_method(built, checkpoint, args.side))
     columns = (TextColumn("{task.description}"), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:

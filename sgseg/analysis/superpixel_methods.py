@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 
+from ..apis.saved import trained_model
 from ..engine.checkpoint import load_checkpoint
 from ..ops.classical_superpixels import Classic, classical_superpixels
-from ..registry import MODELS
 from .per_image import SETTINGS, Mode, optimise_superpixels
 
 Image = npt.NDArray[Any]
@@ -90,13 +90,7 @@ def trained_method(config: Config, checkpoint: str | Path, side: int | None = No
     """
     if not config.model.get("backbone"):
         raise ValueError(f"{checkpoint}: its model has no backbone, so no superpixels to look at")
-    model = MODELS.build(config.model)
-    weights = load_checkpoint(checkpoint)["state_dict"]
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{checkpoint} does not fit the model of its config: {error}") from error
-    model.eval()
+    model: Any = trained_model(config, load_checkpoint(checkpoint), checkpoint).eval()
     side = side or config.get("predict_side")
 
     @torch.inference_mode()

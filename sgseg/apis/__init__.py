@@ -1,7 +1,16 @@
 """What the command line does, as functions."""
 
-from .folder import segment_folder
+from .folder import BadImagesError, segment_folder
 from .inference import Segmenter
+from .saved import config_for
 from .train import build_config, evaluate, train
 
-__all__ = ["Segmenter", "build_config", "evaluate", "segment_folder", "train"]
+__all__ = [
+    "BadImagesError",
+    "Segmenter",
+    "build_config",
+    "config_for",
+    "evaluate",
+    "segment_folder",
+    "train",
+]

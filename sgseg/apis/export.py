@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import sgseg
 
+from .images import ImageLike
 from .inference import Segmenter
 from .network import TorchNetwork
 from .runtime import ABOUT
@@ -57,7 +58,7 @@ class Agreement(NamedTuple):
 def export_onnx(
     segmenter: Segmenter,
     out: str | Path,
-    images: Iterable[npt.NDArray[Any]],
+    images: Iterable[ImageLike],
     size: tuple[int, int] | None = None,
     opset: int | None = None,
 ) -> Agreement:
@@ -66,7 +67,7 @@ def export_onnx(
     Args:
         segmenter: on the CPU, in float32, not compiled.
         out: file to write.
-        images: to compare on, (H, W, C) each, resized to the segmenter's side.
+        images: to compare on, as :class:`Segmenter` takes them, resized to the segmenter's side.
         size: height and width that the graph is fixed to; default any.
         opset: ONNX's version of its operators; default the one torch prefers.
 
@@ -99,7 +100,7 @@ def export_onnx(
 def compare(
     one: Segmenter,
     other: Segmenter,
-    images: Iterable[npt.NDArray[Any]],
+    images: Iterable[ImageLike],
     size: tuple[int, int] | None = None,
 ) -> Agreement:
     """Probabilities and labels of two segmenters, image by image.
@@ -108,7 +109,8 @@ def compare(
     """
     equal, pixels, difference, count = 0, 0, 0.0, 0
     for image in images:
-        inputs = one.resized(to_unit(image)[None])  # (1, C, h, w)
+        rows = one.open(image)
+        inputs = one.resized(to_unit(rows.rows(0, rows.shape[0]))[None])  # (1, C, h, w)
         if size is not None:
             inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
         first, second = one.network(inputs).cpu(), other.network(inputs).cpu()
@@ -195,6 +197,8 @@ def _description(
         bands=segmenter.bands,
         classes=segmenter.classes,
         mapping=segmenter.mapping.tolist(),
+        named=segmenter.named,
+        units=segmenter.units.as_dict(),
         side=segmenter.side,
         size=size,
         standardise=network.model.data_preprocessor.standardise,

@@ -1,23 +1,64 @@
-"""Label maps and pictures of an image or of all images of a folder."""
+"""Label maps, pictures and areas of an image or of all images of a folder."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from mmengine.logging import print_log
+from rich.console import Console
+from rich.progress import track
 
-from ..datasets.files import find_images
-from ..datasets.georeference import geo_tags, write_geotiff
-from ..datasets.windows import Rows, open_rows
-from ..engine.visual import write_png
+from ..datasets.folder import scan
+from ..datasets.windows import Rows
 from .inference import Labels, Segmenter
+from .outputs import Outputs
 
 PICTURE_SIDE = 1024
 """Images beyond are drawn from every n-th pixel."""
+Result = tuple[Labels, npt.NDArray[Any] | None] | ValueError
+"""Label map and picture of an image, or why there is none."""
+
+
+class BadImagesError(ValueError):
+    """Images of a folder that were not segmented; the others were.
+
+    Args:
+        faults: path -> why.
+        total: images in all.
+    """
+
+    def __init__(self, faults: dict[Path, str], total: int) -> None:
+        listed = "\n".join(f"  {fault}" for fault in faults.values())
+        super().__init__(f"{len(faults)} of {total} images were not segmented:\n{listed}")
+        self.faults = faults
+
+
+def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], Path]:
+    """The images of a folder and the folder they lie in; what is below ``out`` is none.
+
+    The log says what else was in the folder, and why it was left out.
+
+    Raises:
+        FileNotFoundError: for a missing source, or one without images.
+        ValueError: for an ``out`` whose label maps would become the source's own.
+    """
+    found = scan(source)
+    out = Path(out).resolve()
+    if not Path(source).is_file() and out in (Path(source).resolve(), found.root.resolve()):
+        raise ValueError(
+            f"{out}: is the folder of the images; its labels/ would be taken for true labels. "
+            "Give another --out"
+        )
+    paths = [path for path in found.paths if not path.resolve().is_relative_to(out)]
+    if not paths:
+        raise FileNotFoundError(f"{source}: no image but what was written to {out}")
+    if found.left_out:
+        print_log(found.sentence(), logger="current", level=30)
+    return paths, found.root
 
 
 def segment_folder(
@@ -26,11 +67,14 @@ def segment_folder(
     out: str | Path,
     batch_size: int = 1,
     pictures: bool = True,
+    overwrite: bool = False,
 ) -> Iterator[tuple[Path, dict[str, float]]]:
     """Segment an image or all images of a folder.
 
-    Writes ``labels/NAME.png`` (class numbers at the image's size), ``labels/NAME.tif`` beside it
-    where the image has a georeference, ``pictures/NAME.png`` and ``classes.json`` below ``out``.
+    Writes below ``out`` ``labels/NAME.png`` (class numbers at the image's size, 255: no data),
+    ``labels/NAME.tif`` beside it where the image has a georeference, ``colours/NAME.png`` (the
+    same numbers, shown in colours), ``pictures/NAME.png``, ``classes.json``, ``outputs.csv`` (which
+    image gave which files) and ``areas.csv`` (what each class covers).
 
     Args:
         segmenter: the model.
@@ -39,63 +83,60 @@ def segment_folder(
         batch_size: images segmented at once where they have one size; only without pictures,
             which show what the model saw of each.
         pictures: whether pictures are drawn.
+        overwrite: remove the prediction of other images that ``out`` holds.
 
     Yields:
-        Each image's path and the share of every class that occurs in it.
+        Each image's path and the share of every class that occurs among its valid pixels.
 
     Raises:
-        FileNotFoundError: for a missing source; BadFileError for an unreadable image.
+        FileNotFoundError: for a missing source, or one without images.
+        FileExistsError: for an ``out`` that holds something else.
+        BadImagesError: at the end, for images that could not be read or segmented.
     """
-    source, out = Path(source), Path(out)
-    paths = [source] if source.is_file() else find_images(source)
-    root = source.parent if source.is_file() else source
-    for folder in ("labels", "pictures") if pictures else ("labels",):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    table = {str(number): name for number, name in enumerate(segmenter.classes)}
-    (out / "classes.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+    paths, root = images_to_segment(source, out)
+    outputs = Outputs(Path(out), paths, root, segmenter.classes, pictures, overwrite)
+    faults: dict[Path, str] = {}
     size = 1 if pictures else batch_size
     for start in range(0, len(paths), size):
         part = paths[start : start + size]
-        # The whole relative path in the name: a/x.jpg and b/x.png do not overwrite each other.
-        names = ["__".join(p.relative_to(root).parts).replace(".", "_") for p in part]
-        opened = [open_rows(path, segmenter.bands) for path in part]
-        if pictures:
-            results = [_with_picture(segmenter, opened[0], out / "pictures" / f"{names[0]}.png")]
-        else:
-            results = _batch(segmenter, opened)
-        for path, name, labels in zip(part, names, results, strict=True):
-            _write_labels(out / "labels" / name, path, labels)
-            values, counts = np.unique(labels, return_counts=True)
-            shares = counts / labels.size
-            names_of = segmenter.classes
-            yield path, {names_of[v]: float(s) for v, s in zip(values, shares, strict=True)}
+        results = [_with_picture(segmenter, part[0])] if pictures else _batch(segmenter, part)
+        for path, result in zip(part, results, strict=True):
+            if isinstance(result, ValueError):
+                faults[path] = _named(path, result)
+                outputs.fail(path, faults[path])
+            else:
+                yield path, outputs.write(path, *result)
+    if faults:
+        raise BadImagesError(faults, len(paths))
 
 
-def _with_picture(segmenter: Segmenter, image: Rows, path: Path) -> Labels:
-    height, width, _ = image.shape
-    if not segmenter.tiled(height, width):
-        pixels = image.rows(0, height)
-        labels, state = segmenter(pixels)
-        write_png(path, segmenter.picture(pixels, labels, state))
-        return labels
-    labels = segmenter.large(image)
-    step = -(-max(height, width) // PICTURE_SIDE)
-    small = _thinned(image, step)
-    write_png(path, segmenter.picture(small, labels[::step, ::step], None))
-    return labels
+def _named(path: Path, error: ValueError) -> str:
+    text = " ".join(str(error).split())
+    return text if str(path) in text else f"{path}: {text}"
 
 
-def _batch(segmenter: Segmenter, opened: Sequence[Rows]) -> list[Labels]:
-    small = [not segmenter.tiled(*image.shape[:2]) for image in opened]
-    found = iter(
-        segmenter.batch(
-            [image.rows(0, image.shape[0]) for image, s in zip(opened, small, strict=True) if s],
-            len(opened),
-        )
-    )
-    return [
-        next(found) if s else segmenter.large(image) for image, s in zip(opened, small, strict=True)
-    ]
+def _with_picture(segmenter: Segmenter, path: Path) -> Result:
+    try:
+        image = segmenter.open(path)
+        height, width, _ = image.shape
+        if not segmenter.tiled(height, width):
+            labels, state = segmenter(image)
+            return labels, segmenter.picture(image.rows(0, height), labels, state)
+        labels = segmenter.large(image)
+        step = -(-max(height, width) // PICTURE_SIDE)
+        return labels, segmenter.picture(_thinned(image, step), labels[::step, ::step], None)
+    except ValueError as error:
+        return error
+
+
+def _batch(segmenter: Segmenter, paths: Sequence[Path]) -> list[Result]:
+    """Together if all of them can be read, else one by one."""
+    try:
+        return [(labels, None) for labels in segmenter.batch(paths, len(paths))]
+    except ValueError as error:
+        if len(paths) == 1:
+            return [error]
+    return [result for path in paths for result in _batch(segmenter, [path])]
 
 
 def _thinned(image: Rows, step: int, steps: int = 64) -> npt.NDArray[Any]:
@@ -106,8 +147,18 @@ def _thinned(image: Rows, step: int, steps: int = 64) -> npt.NDArray[Any]:
     return np.concatenate(parts)
 
 
-def _write_labels(path: Path, image: Path, labels: Labels) -> None:
-    write_png(path.with_name(f"{path.name}.png"), labels[:, :, None])
-    tags = geo_tags(image)
-    if tags:
-        write_geotiff(path.with_name(f"{path.name}.tif"), labels, tags)
+def segment_aloud(segmenter: Segmenter, source: str | Path, out: str | Path, *rest: Any) -> None:
+    """:func:`segment_folder` with a line an image and a bar, as ``tools/predict.py`` shows it.
+
+    Raises:
+        SystemExit: with the list of images that were not segmented, behind the others.
+    """
+    say = Console(soft_wrap=True, highlight=False, markup=False)
+    results = segment_folder(segmenter, source, out, *rest)
+    try:
+        for path, shares in track(results, "Segmenting", console=Console(stderr=True)):
+            described = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+            say.print(f"{path}: {described}")
+    except BadImagesError as error:
+        raise SystemExit(str(error)) from error
+    say.print(f"Written to {out}")

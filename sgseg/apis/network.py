@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..structures import SegState
 from .fold import for_inference
 
 Precision = Literal["float32", "bfloat16"]
+SMALLEST = 8
+"""Pixels of the shorter side that every model can do with."""
 Statistics = tuple[Tensor, Tensor]
 """Mean and deviation of every band of a whole image in [0, 1]: (1, C, 1, 1) each."""
 
@@ -32,7 +35,7 @@ class Network(Protocol):
         ``statistics`` are those of the whole image where ``images`` are windows of it.
         """
 
-    def state(self, images: Tensor) -> SegState | None:
+    def state(self, images: Tensor, statistics: Statistics | None = None) -> SegState | None:
         """Everything there is to show of ``images``; None where only probabilities are known."""
 
 
@@ -78,16 +81,32 @@ class TorchNetwork:
             return self._probability(self._normalised(images, statistics)).float()
 
     @torch.inference_mode()
-    def state(self, images: Tensor) -> SegState:
+    def state(self, images: Tensor, statistics: Statistics | None = None) -> SegState:
         """The model's state with the probability; it holds the superpixels' assignment."""
         with torch.autocast(self.device.type, torch.bfloat16, self.half):
-            return self.model.infer(self._normalised(images, None))
+            return self.model.infer(self._normalised(images, statistics))
 
     def _normalised(self, images: Tensor, statistics: Statistics | None) -> Tensor:
         if statistics is not None:
             statistics = statistics[0].to(self.device), statistics[1].to(self.device)
         normalise = self.model.data_preprocessor.normalise
         return normalise(images.to(self.device), statistics)  # (B, C, H, W)
+
+
+def probabilities(network: Network, images: Tensor, statistics: Statistics | None = None) -> Tensor:
+    """Those of ``network``, of images of any size.
+
+    Models halve an image and look around each pixel; one thinner than :data:`SMALLEST` is
+    continued by its last row and column.
+
+    Shapes: images (B, C, H, W), probability (B, K, H, W).
+    """
+    height, width = images.shape[2:]
+    missing = (0, max(SMALLEST - width, 0), 0, max(SMALLEST - height, 0))
+    if not any(missing):
+        return network(images, statistics)
+    continued = F.pad(images, missing, mode="replicate")
+    return network(continued, statistics)[:, :, :height, :width]  # (B, K, H, W)
 
 
 def _find_compiler(device: torch.device) -> None:

@@ -59,12 +59,13 @@ _BUILDERS_OWN: dict[str, tuple[str, ...]] = dict(
     optim_wrapper=("constructor", "paramwise_cfg"),
 )
 """Part of a config -> keys that mmengine takes out before it builds."""
-_REGISTRIES: tuple[Registry, ...] = (
+REGISTRIES: tuple[Registry, ...] = (
     *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
     *(registry.LOOPS, registry.OPTIM_WRAPPERS, registry.DATA_SAMPLERS, DATA_SAMPLERS),
     *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, registry.LOG_PROCESSORS, FUNCTIONS),
-    MODEL_WRAPPERS,
+    *(registry.OPTIM_WRAPPER_CONSTRUCTORS, MODEL_WRAPPERS),
 )
+"""All that a config can name a class of."""
 
 
 def merge_options(config: Config, options: Mapping[str, Any]) -> None:
@@ -207,7 +208,7 @@ def _arguments(kind: Any) -> frozenset[str] | None:
 
 
 def _find(name: str) -> Any:
-    for each in _REGISTRIES:
+    for each in REGISTRIES:
         found = each.get(name)
         if found is not None:
             return found

@@ -76,6 +76,6 @@ class ONNXNetwork:
             )
         return torch.from_numpy(self.session.run(["probability"], given)[0])
 
-    def state(self, images: Tensor) -> None:
+    def state(self, images: Tensor, statistics: Statistics | None = None) -> None:
         """Nothing but probabilities leaves the exported graph."""
         return None

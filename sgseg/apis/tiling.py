@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.windows import Rows
-from .network import Network, Statistics
+from .network import Network, Statistics, probabilities
 
 CHUNK = 64
 """Rows that are brought to the image's own size at a time."""
@@ -58,13 +58,13 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
         return [Window(0, length, torch.ones(length))]
     last = length - tile + (length - tile) % 2
     starts = [*range(0, last, tile - overlap), last]
-    tapers = torch.zeros(len(starts), length)
-    for taper, start in zip(tapers, starts, strict=True):
-        taper[start : start + tile] = _taper(start, tile, overlap, length)
-    shares = tapers / tapers.sum(0)
+    tapers = [_taper(start, tile, overlap, length) for start in starts]
+    total = torch.zeros(length)  # of all windows; each is kept on its own pixels only
+    for start, taper in zip(starts, tapers, strict=True):
+        total[start : start + tile] += taper
     return [
-        Window(start, min(start + tile, length), share[start : start + tile])
-        for start, share in zip(starts, shares, strict=True)
+        Window(start, start + len(taper), taper / total[start : start + tile])
+        for start, taper in zip(starts, tapers, strict=True)
     ]
 
 
@@ -82,15 +82,20 @@ def _taper(start: int, tile: int, overlap: int, length: int) -> Tensor:
 
 
 def image_statistics(source: Rows, rows: int) -> Statistics:
-    """Mean and deviation of every band over the whole image, ``rows`` rows at a time."""
+    """Mean and deviation of every band over the valid pixels, ``rows`` rows at a time."""
     total, square = torch.zeros(2, source.shape[2], dtype=torch.float64)
+    pixels = 0
     for start in range(0, source.shape[0], rows):
-        part = to_unit(source.rows(start, min(start + rows, source.shape[0]))).double()
-        total += part.sum((1, 2))
-        square += part.square().sum((1, 2))
-    pixels = source.shape[0] * source.shape[1]
-    mean = total / pixels  # (C,)
-    deviation = (square / pixels - mean.square()).clamp_min(0).sqrt()  # (C,)
+        stop = min(start + rows, source.shape[0])
+        part = to_unit(source.rows(start, stop)).double().flatten(1)  # (C, pixels)
+        valid = source.valid(start, stop)
+        if valid is not None:
+            part = part[:, torch.from_numpy(valid.ravel())]
+        total += part.sum(1)
+        square += part.square().sum(1)
+        pixels += part.shape[1]
+    mean = total / max(pixels, 1)  # (C,)
+    deviation = (square / max(pixels, 1) - mean.square()).clamp_min(0).sqrt()  # (C,)
     return mean.float().view(1, -1, 1, 1), deviation.float().view(1, -1, 1, 1)
 
 
@@ -100,27 +105,35 @@ def to_unit(image: npt.NDArray[np.generic]) -> Tensor:
     return pixels.float() / (1.0 if pixels.is_floating_point() else 255.0)  # (C, H, W)
 
 
-def blend(network: Network, source: Rows, tile: int, overlap: int) -> Iterator[Tensor]:
+def blend(
+    network: Network,
+    source: Rows,
+    tile: int,
+    overlap: int,
+    statistics: Statistics | None = None,
+) -> Iterator[Tensor]:
     """Probabilities of a large image, from top to bottom.
 
     Args:
         network: asked for one window at a time.
         source: the image, read by rows.
         tile, overlap: see :func:`windows`.
+        statistics: of the image, where the network standardises; default those of ``source``.
 
     Yields:
         (K, rows, W) float32 on the CPU; together all rows.
     """
     height, width, _ = source.shape
     down, across = windows(height, tile, overlap), windows(width, tile, overlap)
-    statistics = image_statistics(source, tile) if network.standardises else None
+    if network.standardises and statistics is None:
+        statistics = image_statistics(source, tile)
     begun: Tensor | None = None  # rows that the windows above reach into
     for number, y in enumerate(down):
         rows = source.rows(y.start, y.stop)
         band: Tensor | None = None
         for x in across:
             image = to_unit(rows[:, x.start : x.stop])[None]  # (1, C, h, w)
-            probability = network(image, statistics)[0].cpu()  # (K, h, w)
+            probability = probabilities(network, image, statistics)[0].cpu()  # (K, h, w)
             if band is None:
                 band = _continued(begun, len(probability), y.stop - y.start, width)
             band[:, :, x.start : x.stop] += probability * (y.weight[:, None] * x.weight)

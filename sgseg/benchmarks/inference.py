@@ -24,7 +24,8 @@ from torch import Tensor
 from ..apis import Segmenter, build_config
 from ..apis.export import export_onnx, sample_images
 from ..apis.tiling import to_unit
-from ..datasets.files import find_images, read_image
+from ..datasets.files import read_image
+from ..datasets.folder import scan
 from ..datasets.windows import open_rows
 from ..engine.checkpoint import load_checkpoint
 from ..engine.monitor import process_peak_mib
@@ -137,7 +138,7 @@ def test_images(folder: str | None, bands: int, count: int, size: int) -> Tensor
     if folder is None:
         found = sample_images(bands, count, size)
     else:
-        found = [read_image(path, bands) for path in islice(find_images(folder), count)]
+        found = [read_image(path, bands) for path in islice(scan(folder).paths, count)]
     crops = []
     for image in found:
         top, left = ((n - size) // 2 for n in image.shape[:2])

@@ -1,9 +1,9 @@
 """Data sets, their transforms and samplers."""
 
+from .badfile import BadFileError
 from .base import SegDataset
 from .cache import Cache
 from .coco_stuff import COCOStuff3, COCOStuff3Other, COCOStuff15
-from .files import BadFileError
 from .folder import ImageFolder, LabelledFolder
 from .jitter import ColorJitter
 from .potsdam import Potsdam, Potsdam3

@@ -9,8 +9,10 @@ import torch
 from torch.utils.data import Dataset
 
 from ..registry import TRANSFORMS
-from .files import BadFileError
+from .badfile import BadFileError
 from .randomness import Draw, isolated_randomness
+from .transforms import carry_valid
+from .units import Units
 
 TransformConfig = Mapping[str, Any]
 
@@ -36,6 +38,9 @@ class SegDataset(Dataset[dict[str, Any]]):
         ValueError: for ``max_bad_images`` in a pipeline with labels, or a pipeline that does not
             begin with ``applied``.
     """
+
+    units: Units = Units()
+    """Type and range of the images' samples, as they lie on disk."""
 
     def __init__(
         self,
@@ -96,7 +101,10 @@ class SegDataset(Dataset[dict[str, Any]]):
         raise NotImplementedError
 
     def load(self, index: int) -> dict[str, Any]:
-        """Item ``index``: ``img`` (H, W, C), optionally ``gt_seg_map`` (H, W), and ``name``."""
+        """Item ``index``: ``img`` (H, W, C), ``name``, optionally ``gt_seg_map`` (H, W).
+
+        Where pixels may be no data, in every item of the set ``valid`` (H, W) bool as well.
+        """
         raise NotImplementedError
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any]:
@@ -105,6 +113,7 @@ class SegDataset(Dataset[dict[str, Any]]):
             raise IndexError(f"{type(self).__name__} has {len(self)} items, asked for {index}")
         index, results = self._load_or_next(index)
         results.update(index=index, img_shape=results["img"].shape[:2])
+        carry_valid(results)
         with isolated_randomness(self.seed, seed, epoch, index):
             for transform in self.transforms:
                 results = transform(results)

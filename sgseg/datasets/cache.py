@@ -26,7 +26,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .files import BadFileError, write_atomically
+from .badfile import BadFileError
+from .files import write_atomically
 
 FORMAT = 1
 MANIFEST, INDEX = "manifest.json", "index.npy"

@@ -17,10 +17,13 @@ from mmengine.logging import print_log
 
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
+from .badfile import BadFileError
 from .base import TransformConfig
 from .cache import find_cache
-from .files import BadFileError, find_images, read_image, read_label, read_list
+from .files import read_image, read_label, read_list
+from .scan import scan
 from .split import CachedSource, Source, SplitDataset, spans
+from .units import Units
 
 STUFF_FINE_IDS: dict[str, tuple[int, ...]] = {
     "ceiling": (101, 102),
@@ -135,7 +138,7 @@ class COCOTree:
 
     def ids(self, split: str) -> list[str]:
         """Ids of all images of a split, sorted."""
-        return [path.stem for path in find_images(self.images(split), (".jpg",))]
+        return sorted(p.stem for p in scan(self.images(split)).paths if p.suffix.lower() == ".jpg")
 
     def read(self, split: str, name: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Image (H, W, 3) and fine ids (H, W), 255 unlabelled.
@@ -179,6 +182,7 @@ class TreeSource:
     """The images of a tree that a curated list names; all of them, said aloud, without one."""
 
     applied = ()
+    units = Units()
 
     def __init__(self, root: str | Path, splits: Sequence[str], curated: str) -> None:
         self.tree = COCOTree(root)

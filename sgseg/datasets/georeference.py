@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .files import TIFF_SUFFIXES, tiff_faults
+from ..ops.matching import IGNORE
+from .tiff import GEO_TAGS, TIFF_SUFFIXES, tiff_faults
 
-GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
-"""Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
+NODATA_TAG = 42113
+"""GDAL's: the value that stands for no data, as text."""
 
 Tag = tuple[int, int, int, Any, bool]
 
@@ -29,7 +30,7 @@ def geo_tags(path: Path) -> list[Tag]:
 
 
 def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) -> None:
-    """Write a label map (H, W), deflated, at the place that ``tags`` name."""
+    """Write a label map (H, W), deflated, at the place that ``tags`` name; 255 is no data."""
     import tifffile
 
     tifffile.imwrite(
@@ -38,6 +39,6 @@ def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) ->
         photometric="minisblack",
         compression="zlib",
         rowsperstrip=256,
-        extratags=tags,
+        extratags=[*tags, (NODATA_TAG, "s", 0, str(IGNORE), True)],
         metadata=None,
     )

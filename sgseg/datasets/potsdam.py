@@ -14,7 +14,14 @@ from ..registry import DATASETS
 from .base import TransformConfig
 from .cache import find_cache
 from .files import read_image, read_list
-from .folder import apply_table, find_label, item_name, label_table, list_images, read_pair
+from .folder import (
+    find_label,
+    item_name,
+    list_images,
+    read_pair,
+    units_of_first,
+)
+from .labels import apply_table, label_table
 from .split import CachedSource, Source, SplitDataset, spans
 
 CLASSES = ("impervious_surface", "building", "low_vegetation", "tree", "car", "clutter")
@@ -70,6 +77,7 @@ class PatchFolder:
             self.paths += found
             counts[split] = len(found)
         self.spans = spans(counts)
+        self.units = units_of_first(self.paths)
         raw = {value: value for value in range(len(CLASSES))}
         _, self.table = label_table(self.root, raw, CLASSES)
 
@@ -87,9 +95,9 @@ class PatchFolder:
         path = self.paths[index]
         label_path = find_label(path, self.root)
         if label_path is None:
-            return read_image(path, self.bands), None
-        image, label = read_pair(path, label_path, self.bands)
-        return image, apply_table(label, self.table, label_path).astype(np.uint8)
+            return read_image(path, self.bands, self.units), None
+        pixels, label = read_pair(path, label_path, self.bands, self.units)
+        return pixels.image, apply_table(label, self.table, label_path).astype(np.uint8)
 
     def facts(self) -> dict[str, Any]:
         """Patches of unknown making."""

@@ -12,6 +12,7 @@ from .base import SegDataset, TransformConfig
 from .cache import Cache
 from .folder import fingerprint
 from .transforms import PackInputs
+from .units import Units
 
 Span = tuple[int, int]
 
@@ -26,6 +27,10 @@ class Source(Protocol):
     @property
     def spans(self) -> Mapping[str, Span]:
         """First and end index of each split."""
+
+    @property
+    def units(self) -> Units:
+        """Type and range of the samples."""
 
     def __len__(self) -> int: ...
 
@@ -56,6 +61,8 @@ class CachedSource:
     Raises:
         ValueError: for a split, list or number of bands that the cache does not have.
     """
+
+    units = Units()
 
     def __init__(
         self,
@@ -124,6 +131,7 @@ class SplitDataset(SegDataset):
         max_bad_images: int,
     ) -> None:
         self.source = source
+        self.units = source.units
         super().__init__(self.CLASSES, transforms, seed, max_bad_images, source.applied)
         last = self.transforms[-1] if self.transforms else None
         self._drops_labels = isinstance(last, PackInputs) and not last.needs_labels

@@ -16,6 +16,23 @@ from mmcv.transforms import BaseTransform
 from ..ops.matching import IGNORE
 from ..registry import TRANSFORMS
 
+_NODATA = IGNORE + 1
+"""What pixels without data hold in the label map on the way through the transforms."""
+
+
+def carry_valid(results: dict[str, Any]) -> None:
+    """Put ``valid`` into the label map, which every transform moves as it moves the image.
+
+    :class:`PackInputs` takes it out again. An image without labels gets a map for that.
+    """
+    valid = results.pop("valid", None)
+    if valid is None:
+        return
+    results["carries_valid"] = True
+    results["unlabelled"] = "gt_seg_map" not in results
+    labels = results.get("gt_seg_map", np.zeros(valid.shape, np.uint8))
+    results["gt_seg_map"] = np.where(valid, labels.astype(np.int16), np.int16(_NODATA))
+
 
 def resize(results: dict[str, Any], height: int, width: int) -> dict[str, Any]:
     """Resize image and labels in place to ``height`` x ``width`` pixels."""
@@ -233,19 +250,24 @@ class PackInputs(BaseTransform):
         """``inputs`` (C, H, W), ``index``, and what else was asked for.
 
         ``gt`` (H, W) int64 where known, ``mask`` (H, W) bool, ``regions`` (H, W) int64 behind
-        :class:`SLICRegions`.
+        :class:`SLICRegions`; ``valid`` (H, W) bool in a set some of whose pixels are no data.
         """
         image = np.atleast_3d(results["img"]).transpose(2, 0, 1)  # (C, H, W)
         packed = dict(inputs=torch.from_numpy(np.ascontiguousarray(image)), index=results["index"])
-        if self.with_labels and "gt_seg_map" in results:
-            packed["gt"] = torch.from_numpy(results["gt_seg_map"].astype(np.int64))
+        labels = results.get("gt_seg_map")
+        if results.get("carries_valid"):
+            carried = results["gt_seg_map"]
+            packed["valid"] = torch.from_numpy(carried != _NODATA)
+            labels = None if results["unlabelled"] else np.minimum(carried, IGNORE)
+        if self.with_labels and labels is not None:
+            packed["gt"] = torch.from_numpy(labels.astype(np.int64))
         if self.loss_mask == "labelled":
-            if "gt_seg_map" not in results:
+            if labels is None:
                 raise ValueError(
                     f"PackInputs: {results.get('name', 'this image')} has no labels to mask the "
                     "loss with: set loss_mask='all'"
                 )
-            packed["mask"] = torch.from_numpy(results["gt_seg_map"] != IGNORE)
+            packed["mask"] = torch.from_numpy(labels != IGNORE)
         if "regions" in results:
             packed["regions"] = torch.from_numpy(results["regions"])
         return packed

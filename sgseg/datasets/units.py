@@ -98,11 +98,17 @@ def to_unit_range(image: Array, units: Units | None = None) -> Array:
     found = units_of(image.dtype)
     units = units or found
     if units.dtype != found.dtype:
-        raise ValueError(f"holds {describe(image)}; expected {units}")
+        raise ValueError(
+            f"holds {describe(image)}; expected {units}, the data set's or the model's: convert "
+            "it, or state what its values mean (value_range, --value-range LOW HIGH)"
+        )
     if units.dtype == "uint8" and units.usual:
         return np.ascontiguousarray(image)
-    if units.dtype == "float" and not np.isfinite(image).all():
-        raise ValueError("holds nan or infinity: give finite values, or declare them as nodata")
+    if units.dtype == "float" and (bad := int((~np.isfinite(image)).sum())):
+        raise ValueError(
+            f"holds {bad} values of {image.size} that are nan or infinite: give finite ones, or "
+            "declare them as nodata in the file"
+        )
     if units.dtype == "float" and units.usual and image.size:
         if image.min() < 0 or image.max() > 1:
             raise ValueError(

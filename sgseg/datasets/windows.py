@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .files import TIFF_SUFFIXES, read_image, tiff_faults, tiff_page, unit_range
+from .files import read_pixels
+from .pixels import Mask, Pixels, Stored, pixels_of
+from .tiff import TIFF_SUFFIXES, described, is_stored, open_tiff, orientation_of, tiff_faults
+from .units import Units
 
 if TYPE_CHECKING:
     import tifffile
@@ -30,22 +33,45 @@ class Rows(Protocol):
     def rows(self, start: int, stop: int) -> Array:
         """Rows ``start`` to ``stop``: (rows, W, C) uint8, or float32 in [0, 1]."""
 
+    def valid(self, start: int, stop: int) -> Mask | None:
+        """Where these rows are data: (rows, W) bool, or None where all of them are."""
+
 
 class ArrayRows:
-    """An image in memory or mapped into it, (H, W, C); ``path`` names it in errors."""
+    """An image in memory or mapped into it.
 
-    def __init__(self, image: Array, path: str | Path = "image") -> None:
+    Args:
+        image: (H, W, C) samples.
+        path: names it in errors.
+        units: what the samples mean; default the usual ones of their type.
+        valid: (H, W), false where there is no data; default all is data.
+    """
+
+    def __init__(
+        self,
+        image: Array,
+        path: str | Path = "image",
+        units: Units | None = None,
+        valid: Mask | None = None,
+    ) -> None:
         self.image = image
         self.path = Path(path)
+        self.units = units
         self.shape = image.shape
+        self._mask = valid
 
     def rows(self, start: int, stop: int) -> Array:
         """The rows, uint8 or in [0, 1]."""
-        return unit_range(self.path, self.image[start:stop])
+        stored = Stored(self.image[start:stop], mask=self.valid(start, stop))
+        return pixels_of(self.path, stored, self.shape[2], self.units).image
+
+    def valid(self, start: int, stop: int) -> Mask | None:
+        """Where the rows are data."""
+        return None if self._mask is None else self._mask[start:stop]
 
 
-class TiffRows:
-    """A TIFF whose strips or tiles are decoded when their rows are asked for."""
+class Segments:
+    """The samples of a TIFF's page, whose strips or tiles are decoded when they are asked for."""
 
     def __init__(self, path: Path, page: tifffile.TiffPage) -> None:
         self.path = path
@@ -53,13 +79,13 @@ class TiffRows:
         self.shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
 
     def rows(self, start: int, stop: int) -> Array:
-        """Decode the segments that hold the rows."""
+        """Decode the segments that hold the rows: (rows, W, C) as stored."""
         _, width, bands = self.shape
         out = np.zeros((stop - start, width, bands), self.page.dtype)
         with tiff_faults(self.path), self.path.open("rb") as file:
             for number in self._segments(start, stop):
                 self._decode(file, number, start, out)
-        return unit_range(self.path, out)
+        return out
 
     def _segments(self, start: int, stop: int) -> list[int]:
         """Numbers of the segments that hold a row of ``start`` to ``stop``."""
@@ -90,37 +116,111 @@ class TiffRows:
         out[first - start : last - start, left : left + part.shape[1], bands] = part
 
 
-def open_rows(path: str | Path, bands: int) -> Rows:
+class Mapped:
+    """The samples of an uncompressed TIFF, (H, W, C), mapped into memory."""
+
+    def __init__(self, image: Array) -> None:
+        self.image = image
+
+    def rows(self, start: int, stop: int) -> Array:
+        """The rows as stored."""
+        return self.image[start:stop]
+
+
+class TiffRows:
+    """A TIFF whose rows are read when they are asked for.
+
+    Args:
+        path: of the file.
+        page: of its image.
+        source: its samples.
+        mask: samples of its internal mask, if it has one.
+        bands: bands wanted.
+        units: see :func:`open_rows`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        page: tifffile.TiffPage,
+        source: Mapped | Segments,
+        mask: Mapped | Segments | None,
+        bands: int,
+        units: Units | None,
+    ) -> None:
+        self.path, self.source, self.mask, self.units = path, source, mask, units
+        self.shape = (page.imagelength, page.imagewidth, bands)
+        self.about = described(path, page, np.empty((0, 0, bands)), None)
+
+    def rows(self, start: int, stop: int) -> Array:
+        """Decode what holds the rows; where there is no data they hold the mean of the others."""
+        return self._part(start, stop).image
+
+    def valid(self, start: int, stop: int) -> Mask | None:
+        """Where the rows are data."""
+        if self.mask is None and not self.about.may_hide:
+            return None
+        return self._part(start, stop).valid
+
+    def _part(self, start: int, stop: int) -> Pixels:
+        mask = None if self.mask is None else self.mask.rows(start, stop)[:, :, 0] != 0
+        stored = self.about._replace(image=self.source.rows(start, stop), mask=mask)
+        return pixels_of(self.path, stored, self.shape[2], self.units, part=True)
+
+
+def open_rows(path: str | Path, bands: int, units: Units | None = None) -> Rows:
     """An image to be read by rows: TIFF from disk as they are asked for, other formats whole.
 
     Args:
-        path: see :func:`read_image`.
+        path: see :func:`read_pixels`.
         bands: bands wanted.
+        units: what the samples mean; default the usual ones of their type.
 
     Raises:
-        BadFileError: as :func:`read_image`; for the values of a TIFF when they are read.
+        BadFileError: as :func:`read_pixels`; for the values of a TIFF when they are read.
     """
     path = Path(path)
     if path.suffix.lower() in TIFF_SUFFIXES and path.is_file() and path.stat().st_size:
-        page = tiff_page(path)
-        if page is not None and page.samplesperpixel == bands:
-            found = _lazily(path, page)
-            if found is not None:
-                return found
-    return ArrayRows(read_image(path, bands), path)
+        with open_tiff(path) as (page, mask):
+            found = _by_rows(path, page, mask, bands, units)
+        if found is not None:
+            return found
+    image, valid = read_pixels(path, bands, units)
+    return ArrayRows(image, path, None, valid)
 
 
-def _lazily(path: Path, page: tifffile.TiffPage) -> Rows | None:
-    import tifffile
+def _by_rows(path: Path, page: Any, mask: Any, bands: int, units: Units | None) -> TiffRows | None:
+    """The file if it can be read by rows: as stored, not turned, of the bands wanted."""
+    opaque = page.samplesperpixel - bands
+    if not is_stored(page) or orientation_of(page) != 1 or opaque not in (0, 1):
+        return None
+    source = _lazily(path, page)
+    hidden = None if mask is None else _lazily(path, mask)
+    if source is None or (mask is not None and hidden is None):
+        return None
+    found = TiffRows(path, page, source, hidden, bands, units)
+    if opaque:
+        found.rows(0, 1)  # a band that is no opacity is refused before anything is done
+    return found
 
+
+def _lazily(path: Path, page: Any) -> Mapped | Segments | None:
     if page.is_final and page.dataoffsets[0] % page.dtype.itemsize == 0:
-        image: Array = tifffile.memmap(path, mode="r")
-        image = image[:, :, None] if page.axes == "YX" else image
-        return ArrayRows(np.moveaxis(image, 0, 2) if page.axes == "SYX" else image, path)
+        return Mapped(_mapped(path, page))
     tall, wide = page.rowsperstrip, page.imagewidth
     if page.is_tiled:
         tall, wide = page.tilelength, page.tilewidth
     size = tall * wide * page.samplesperpixel * page.dtype.itemsize
     if page.compression in _BY_SEGMENT and size <= LARGEST_SEGMENT:
-        return TiffRows(path, page)
+        return Segments(path, page)
     return None
+
+
+def _mapped(path: Path, page: Any) -> Array:
+    """(H, W, C) of a page whose samples lie in the file one after the other."""
+    order = page.parent.byteorder
+    image: Array = np.memmap(
+        path, page.dtype.newbyteorder(order), "r", page.dataoffsets[0], page.shape
+    )
+    image = image[:, :, None] if page.axes == "YX" else image
+    return np.moveaxis(image, 0, 2) if page.axes == "SYX" else image

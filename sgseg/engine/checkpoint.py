@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,29 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(plain(item) for item in value)
     return value
+
+
+def weights_sha256(weights: Mapping[str, Any]) -> str:
+    """Digest of a ``state_dict``: equal for equal weights, whatever file they lie in."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        if isinstance(weights[name], torch.Tensor):
+            flat = weights[name].detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def is_of_its_weights(record: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:
+    """Whether a record derived from weights is of those that ``meta`` stands beside.
+
+    Args:
+        record: with the step (``iter``) and the ``epoch`` that it was derived at; older ones name
+            the epoch alone.
+        meta: of a checkpoint.
+    """
+    key = "iter" if "iter" in record else "epoch"
+    return record.get(key) == meta.get(key)
 
 
 def restore_buffers(scalars: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import sgseg
 
 from ..datasets.files import write_atomically
 from ..registry import HOOKS
+from .checkpoint import is_of_its_weights, weights_sha256
 
 HISTORY = "eval_history.jsonl"
 
@@ -44,6 +45,10 @@ def json_safe(value: Any) -> Any:
 class EvaluationRecordHook(Hook):
     """Write ``eval.json`` and ``eval_history.jsonl``; store the class table in checkpoints.
 
+    A record says at which epoch and step it was derived, and goes into checkpoints of that step
+    only: with others it would name clusters that have become others. One of ``tools/test.py`` says
+    which weights it is of.
+
     ``selected`` says which epoch the record is of: ``last`` always takes the newest; ``best``
     would take the one with the highest accuracy, which looks at the labels, so it stands apart
     under ``best`` as (epoch, accuracy) only. Images that training had to replace
@@ -57,6 +62,7 @@ class EvaluationRecordHook(Hook):
         self.record: dict[str, Any] | None = None
         self.best: dict[str, Any] | None = None
         self.bad_images: list[str] = []
+        self._loaded: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Forget epochs behind the checkpoint that a run goes on from: they are trained anew."""
@@ -83,36 +89,44 @@ class EvaluationRecordHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Record an evaluation during training."""
-        self._update(runner, runner.val_evaluator, runner.epoch)
+        at = dict(epoch=runner.epoch, iter=runner.iter)
+        self._update(runner, runner.val_evaluator, at, training=True)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Record an evaluation of a checkpoint."""
-        self._update(runner, runner.test_evaluator, None)
+        self._update(runner, runner.test_evaluator, self._loaded)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Put the class table of the newest evaluation, and the best so far, into the file."""
-        checkpoint["meta"]["sgseg_version"] = sgseg.__version__
-        checkpoint["meta"]["bad_images"] = self.bad_images
-        if self.record is not None:
-            checkpoint["meta"]["evaluation"] = self.record
-            checkpoint["meta"]["best"] = self.best
+        """Put the best score so far, and the class table of these very weights, into the file."""
+        meta = checkpoint["meta"]
+        meta["sgseg_version"] = sgseg.__version__
+        meta["bad_images"] = self.bad_images
+        meta["best"] = self.best
+        if self.record is not None and is_of_its_weights(self.record, meta):
+            meta["evaluation"] = self.record
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember the best epoch over a restart."""
-        if runner._resume:
-            self.record = checkpoint["meta"].get("evaluation")
-            self.best = checkpoint["meta"].get("best")
-            self.bad_images = list(checkpoint["meta"].get("bad_images", []))
+        """Remember the best epoch over a restart, or which weights are tested."""
+        meta = checkpoint.get("meta") or {}
+        if not runner._resume:
+            digest = weights_sha256(checkpoint["state_dict"])
+            at = {key: meta[key] for key in ("epoch", "iter") if key in meta}
+            self._loaded = dict(epoch=None) | at | dict(weights_sha256=digest)
+            return
+        record = meta.get("evaluation")
+        self.record = record if record and is_of_its_weights(record, meta) else None
+        self.best = meta.get("best")
+        self.bad_images = list(meta.get("bad_images", []))
 
-    def _update(self, runner: Runner, evaluator: Evaluator, epoch: int | None) -> None:
+    def _update(
+        self, runner: Runner, evaluator: Evaluator, at: dict[str, Any], training: bool = False
+    ) -> None:
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         if not records:
             return
-        record = json_safe(
-            dict(records[0], epoch=epoch, selected="last", bad_images=self.bad_images)
-        )
-        accuracy = record["accuracy"]
-        if epoch is not None:
+        record = json_safe(dict(records[0], **at, selected="last", bad_images=self.bad_images))
+        accuracy, epoch = record["accuracy"], record.setdefault("epoch", None)
+        if training:
             if accuracy is not None and (self.best is None or accuracy > self.best["accuracy"]):
                 self.best = dict(epoch=epoch, accuracy=accuracy)
             record["best"] = self.best and dict(self.best, selected="with labels")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..registry import HOOKS
 from .checkpoint import plain, restore_buffers
+from .portable import add_origin
 from .random_state import random_state, set_random_state
 
 
@@ -38,7 +39,7 @@ class PlainCheckpointHook(Hook):
         self._epoch_start = 0
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Make the checkpoint plain and add the random states."""
+        """Make the checkpoint plain; add the random states, the config and the units."""
         weights = {k: v for k, v in checkpoint["state_dict"].items() if isinstance(v, Tensor)}
         broken = [name for name, weight in weights.items() if not weight.isfinite().all()]
         if broken:
@@ -52,6 +53,7 @@ class PlainCheckpointHook(Hook):
         meta["steps_into_epoch"] = meta["iter"] - self._epoch_start if inside else 0
         due = meta.get("evaluation_due", False)
         checkpoint["random"] = self._before_evaluation if due else random_state()
+        add_origin(runner, checkpoint)
         for key in ("meta", "message_hub", "optimizer", "param_schedulers"):
             if key in checkpoint:
                 checkpoint[key] = plain(checkpoint[key])

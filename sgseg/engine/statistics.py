@@ -17,13 +17,13 @@ class SetStatisticsHook(Hook):
 
     Every rank reads the same images through the training pipeline and finds the same numbers;
     they are saved with the weights. A resumed run keeps those it has. A model with another
-    ``standardise`` is left alone.
+    ``standardise`` is left alone. Pixels that are no data are not counted.
 
     Args:
         images: how many training images are read, evenly spread over the set.
 
     Raises:
-        ValueError: if ``images`` is below 1.
+        ValueError: if ``images`` is below 1, or no image holds any data.
     """
 
     def __init__(self, images: int = 256) -> None:
@@ -41,8 +41,14 @@ class SetStatisticsHook(Hook):
         count = min(self.images, len(dataset))
         moments = []
         for index in np.linspace(0, len(dataset) - 1, count).astype(int):
-            image = preprocessor.to_unit(dataset[int(index)]["inputs"]).double()
-            moments.append(torch.stack([image.mean((1, 2)), image.square().mean((1, 2))]))
+            item = dataset[int(index)]
+            image = preprocessor.to_unit(item["inputs"]).double().flatten(1)  # (C, H W)
+            if "valid" in item:
+                image = image[:, item["valid"].flatten()]
+            if image.shape[1]:
+                moments.append(torch.stack([image.mean(1), image.square().mean(1)]))
+        if not moments:
+            raise ValueError(f"SetStatisticsHook: none of {count} training images holds any data")
         mean, square = torch.stack(moments).mean(0)  # (C,) each
         deviation = (square - mean.square()).clamp_min(0).sqrt()
         preprocessor.set_statistics(mean, deviation)

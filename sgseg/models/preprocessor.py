@@ -68,7 +68,11 @@ class ImagePreprocessor(BaseDataPreprocessor):
         self.register_buffer("std", torch.tensor(list(std or [])).view(-1, 1, 1), measured)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """The batch with ``inputs`` ready for the network; other keys only change device."""
+        """The batch with ``inputs`` ready for the network; other keys only change device.
+
+        ``valid`` (B, H, W) bool, where there is any, is used up: what is no data stays out of an
+        image's mean and deviation.
+        """
         # Places in the data set stay on the host: reading them off a GPU would wait for it.
         kept = {name: data[name] for name in ("index",) if name in data}
         data = dict(self.cast_data({n: v for n, v in data.items() if n not in kept})) | kept
@@ -78,8 +82,28 @@ class ImagePreprocessor(BaseDataPreprocessor):
                 f"ImagePreprocessor: expected images (B, {self.bands}, H, W), got "
                 f"{tuple(inputs.shape)}: set `bands` in the config to the number of bands"
             )
-        data["inputs"] = self.normalise(inputs)
+        valid = data.pop("valid", None)
+        statistics = None
+        if valid is not None and self.standardise == "image":
+            statistics = self.statistics(inputs, valid)
+        data["inputs"] = self.normalise(inputs, statistics)
         return data
+
+    def statistics(self, inputs: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each band over the valid pixels of each image, in [0, 1].
+
+        Args:
+            inputs: (B, C, H, W).
+            valid: (B, H, W) bool; an image without a valid pixel has mean and deviation 0.
+
+        Returns:
+            (B, C, 1, 1) each.
+        """
+        image, share = self.to_unit(inputs), valid[:, None].float()
+        share = share / share.sum((2, 3), keepdim=True).clamp_min(1)  # (B, 1, H, W)
+        mean = (image * share).sum((2, 3), keepdim=True)
+        variance = ((image - mean).square() * share).sum((2, 3), keepdim=True)
+        return mean, variance.sqrt()
 
     def normalise(self, inputs: Tensor, statistics: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Scale and standardise (B, C, H, W).

@@ -72,6 +72,7 @@ def test_it_knows_its_classes(exported: Any) -> None:
     assert other.classes == segmenter.classes == NAMES
     np.testing.assert_array_equal(other.mapping, segmenter.mapping)
     assert (other.bands, other.side) == (3, segmenter.side)
+    assert other.named
     labels, state = other(scene(40, 40))
     assert state is None
     assert other.picture(scene(40, 40), labels, state).ndim == 3
@@ -85,6 +86,19 @@ def test_names_of_an_exported_model(exported: Any) -> None:
     other = Segmenter.from_onnx(path, names=names)
     assert other.classes == ["all"] and other(image)[0].max() == 0
     assert Segmenter.from_onnx(path)(image)[0].max() > 0
+
+
+def test_units_of_an_exported_model(exported: Any) -> None:
+    """They travel in the file: other samples are refused, or taken in the range that is stated."""
+    segmenter, path, _ = exported
+    image, other = scene(40, 40), Segmenter.from_onnx(path)
+    assert other.units == segmenter.units
+    for segment in (other, other.large, lambda given: other.batch([given])):
+        with pytest.raises(ValueError, match="holds uint16, this model was trained on uint8"):
+            segment(image.astype(np.uint16) * 257)
+    stated = Segmenter.from_onnx(path, value_range=(0, 65535))
+    assert (stated(image.astype(np.uint16) * 257)[0] == other(image)[0]).mean() >= 0.999
+    assert other(scene(1, 30))[0].shape == (1, 30)
 
 
 def test_tiles_with_the_statistics_of_the_whole(exported: Any) -> None:

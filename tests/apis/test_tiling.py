@@ -1,6 +1,7 @@
 """Windows of a large image, and what they blend into."""
 
 import math
+import tracemalloc
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -12,8 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sgseg.apis import Segmenter
+from sgseg.apis.classes import ClassTable
+from sgseg.apis.images import Reader
 from sgseg.apis.network import Statistics, TorchNetwork
 from sgseg.apis.tiling import blend, enlarged, image_statistics, to_unit, windows
+from sgseg.benchmarks import measure
 from sgseg.datasets.windows import ArrayRows
 from tests.apis.models import small_config, small_model
 
@@ -166,3 +171,44 @@ def test_statistics_of_the_whole_image() -> None:
     expected = torch.std_mean(to_unit(image)[None], (2, 3), keepdim=True, correction=0)
     torch.testing.assert_close(deviation, expected[0])
     torch.testing.assert_close(mean, expected[1])
+
+
+def test_windows_of_a_long_axis_cost_what_it_is_long() -> None:
+    """Ten times the length takes ten times the memory, not a hundred times."""
+    short = measure.peak_bytes(lambda: windows(20_000, 256, 64))
+    long = measure.peak_bytes(lambda: windows(200_000, 256, 64))
+    assert long < 12 * short
+    assert long < 2**24
+
+
+def test_a_long_image_costs_its_labels_and_a_row_of_windows() -> None:
+    """All that Python and torch allocate: a byte a pixel and what does not grow with the height."""
+
+    def peak(height: int) -> int:
+        source = Repeated((height, 64, 1))
+        segmenter = Segmenter.__new__(Segmenter)
+        table = ClassTable(np.arange(2, dtype=np.uint8), ["a", "b"], True)
+        segmenter._set_up(Disagreeing(), table, Reader(1, None), 0, 64, 16, None)
+        tracemalloc.start()
+        tensors = measure.peak_bytes(lambda: segmenter.large(source))
+        arrays = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return tensors + arrays - height * 64
+
+    assert peak(64_000) < 3 * peak(6_400)
+    assert peak(64_000) < 2**24
+
+
+class Repeated:
+    """An image of any height that is nowhere."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows of one value."""
+        return np.zeros((stop - start, *self.shape[1:]), np.uint8)
+
+    def valid(self, start: int, stop: int) -> None:
+        """All is data."""
+        return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..badfile import BadFileError
 from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
-from ..files import BadFileError, read_image
-from .finding import Fault, Finding, as_fault, looked_at
+from ..files import read_image
+from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 
-class COCOLayout:
+class COCOLayout(Layout):
     """COCO-Stuff as it comes; items are (split, id)."""
 
     title = "COCO-Stuff tree"

@@ -23,6 +23,7 @@ import numpy as np
 
 import sgseg
 
+from ..badfile import BadFileError
 from ..cache import (
     FORMAT,
     PLAN,
@@ -34,7 +35,7 @@ from ..cache import (
     write_manifest,
     write_sample,
 )
-from ..files import BadFileError, replacing, write_atomically
+from ..files import replacing, write_atomically
 
 ROWS = "rows"
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from mmengine.logging import print_log
 from scipy.io import loadmat
 
+from ..badfile import BadFileError
 from ..cache import Cache, Sample
-from ..files import BadFileError, find_images, read_image, read_list
+from ..files import read_image, read_list
 from ..potsdam import CLASSES, COLOURS, COUNTS, LABELLED_TILES, SPLITS, UNLABELLED_TILES
 from ..transforms import Rescale
 from .build import Plan, Progress, build
@@ -295,7 +296,7 @@ def _archive(root: Path) -> tuple[list[MatPatches], list[int]]:
     if missing:
         raise FileNotFoundError(f"IIC's archive without its lists: {', '.join(missing)}")
     items = [(name, n) for n, path in enumerate(lists.values()) for name in read_list(path)]
-    on_disk = {path.stem for path in find_images(root / "imgs", (".mat",))}
+    on_disk = {path.stem for path in (root / "imgs").glob("*.mat")}
     gone = [name for name, _ in items if name not in on_disk]
     if gone:
         raise FileNotFoundError(f"{root / 'imgs'}: {gone[0]}.mat is listed and missing")

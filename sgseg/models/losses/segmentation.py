@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from ...ops.information import information_of_joint, joint_counts
 from ...ops.precision import full_precision
 from ...registry import MODELS
 from ...structures import SegState, View
+from ..layers import over_ranks
 from .base import SegLoss
 
 Reduction = Literal["mean", "sum"]
@@ -58,9 +57,7 @@ class MutualInformationLoss(SegLoss):
         """Minus Eq 19."""
         first, second = _views(state, self)
         joint = joint_counts(first.probability, second.probability, self.half_window)
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            # The autograd-aware reduction: dist.all_reduce would halve the gradient on two ranks.
-            joint = all_reduce(joint)
+        joint = over_ranks(joint)
         if self.collapsed:
             joint = joint.sum(0, keepdim=True)  # (1, K, K)
         if self.symmetric:

@@ -1,0 +1,241 @@
+"""TIFF files, read by whichever of tifffile, OpenCV and Pillow gives the samples as stored."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .badfile import BadFileError
+from .orientation import ORIENTATION, upright
+from .pixels import Mask, Stored
+
+if TYPE_CHECKING:
+    import tifffile
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
+"""Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
+_NODATA = 42113
+"""GDAL's tag: the value of pixels that are no data, as text."""
+_GREY_INVERTED, _GREY, _RGB, _PALETTE, _YCC = 0, 1, 2, 3, 6  # photometric interpretations
+_TIFF_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What tifffile raises on broken headers, beside the errors of struct and zlib."""
+_MOST_SQUEEZED = 2000
+"""Beyond what TIFF's compressions reach; a broken header must not cost all memory."""
+
+Array = npt.NDArray[Any]
+
+
+@contextmanager
+def tiff_faults(path: Path) -> Iterator[None]:
+    """Turn what tifffile raises on broken files into a BadFileError."""
+    try:
+        yield
+    except BadFileError:
+        raise
+    except (*_TIFF_ERRORS, struct.error, zlib.error) as error:
+        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+
+
+@contextmanager
+def open_tiff(path: Path, data: bytes | None = None) -> Iterator[tuple[Any, Any | None]]:
+    """The one image of a TIFF and its internal mask, pixels not yet read.
+
+    Smaller copies of the image (overviews) are passed over.
+
+    Args:
+        path: the file.
+        data: its bytes, where they are read already.
+
+    Yields:
+        tifffile's page of the image, and that of the mask or None.
+
+    Raises:
+        BadFileError: truncated, broken, or not one image; errors inside the block as well.
+    """
+    import tifffile
+
+    source: Any = path if data is None else io.BytesIO(data)
+    size = path.stat().st_size if data is None else len(data)
+    with tiff_faults(path), tifffile.TiffFile(source) as file:
+        _demand_an_end(file)
+        page = file.pages.first
+        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+        if end > size:
+            raise BadFileError(path, f"truncated, {size} of {end} bytes", "truncated")
+        if page.nbytes > _MOST_SQUEEZED * size:
+            raise ValueError(f"{page.shape} pixels in {size} bytes, the header is broken")
+        masks = [other for other in file.pages if other.is_mask and not other.is_reduced]
+        _demand_one_image(path, file, page)
+        yield page, masks[0] if masks else None
+
+
+def _demand_one_image(path: Path, file: tifffile.TiffFile, page: Any) -> None:
+    whole = [other for other in file.pages if not (other.is_reduced or other.is_mask)]
+    images = max(len(whole), len(file.series[0].pages))
+    if images > 1 or page.axes not in ("YX", "YXS", "SYX"):
+        raise BadFileError(
+            path,
+            f"holds {images} images ({page.axes} each), expected one of all bands: split the "
+            "file, or keep the page that is meant",
+            "pages",
+        )
+
+
+def read_tiff(path: Path, data: bytes) -> Stored:
+    """The samples of a TIFF, upright, and what it says about them.
+
+    Raises:
+        BadFileError: for a broken file, several images, or a kind that nothing here reads.
+    """
+    with open_tiff(path, data) as (page, mask):
+        image = _samples(path, page, data)
+        hidden = None if mask is None else upright(mask.asarray() != 0, orientation_of(page))
+        return described(path, page, image, hidden)
+
+
+def described(path: Path, page: Any, image: Array, mask: Mask | None) -> Stored:
+    """Samples of a page, (H, W, bands), with what its tags say about them."""
+    opacity = "declared" if declares_opacity(page) else ""
+    return Stored(image, opacity, nodata_of(path, page), mask, orientation_of(page) != 1)
+
+
+def declares_opacity(page: Any) -> bool:
+    """Whether the last band is said to be opacity."""
+    return bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
+
+
+def nodata_of(path: Path, page: Any) -> float | None:
+    """The value of pixels that are no data, if the file names one."""
+    if _NODATA not in page.tags:
+        return None
+    text = str(page.tags[_NODATA].value).strip("\0 ")
+    try:
+        return float(text)
+    except ValueError:
+        fault = f"its nodata value is {text!r}, expected a number: mend or remove that tag"
+        raise BadFileError(path, fault) from None
+
+
+def orientation_of(page: Any) -> int:
+    """EXIF orientation, 1 to 8; a georeference is that of the stored rows, so it stays there."""
+    tags = page.tags
+    if any(code in tags for code in GEO_TAGS) or ORIENTATION not in tags:
+        return 1
+    value = int(tags[ORIENTATION].value)
+    return value if value in range(1, 9) else 1
+
+
+def _samples(path: Path, page: Any, data: bytes) -> Array:
+    """(H, W, bands), upright."""
+    if is_stored(page):
+        image = page.asarray()
+        image = np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
+        return upright(np.atleast_3d(image), orientation_of(page))
+    if _opencv_keeps(page):
+        return upright(np.atleast_3d(_with_opencv(path, data)), orientation_of(page))
+    if _pillow_keeps(page):
+        return np.atleast_3d(_with_pillow(path, data))
+    raise BadFileError(path, _refusal(page))
+
+
+def is_stored(page: Any) -> bool:
+    """Whether tifffile can decode the samples and they are neither indices nor inverted."""
+    import tifffile
+
+    known = page.compression in tifffile.TIFF.DECOMPRESSORS
+    return known and page.photometric in (_GREY, _RGB)
+
+
+def _refusal(page: Any) -> str:
+    import tifffile
+
+    kind = f"TIFF of {page.compression.name}, {page.photometric.name}, {page.samplesperpixel} bands"
+    if page.photometric in (_GREY, _RGB) and page.compression not in tifffile.TIFF.DECOMPRESSORS:
+        return f"{kind}: `pip install imagecodecs` or convert the file"
+    return f"{kind}: not a kind that is read; convert the file to RGB or grey"
+
+
+def _opencv_keeps(page: Any) -> bool:
+    """Whether OpenCV 5 gives all samples of a TIFF as stored.
+
+    Measured: it mistakes the bands of planar files and of grey files with several bands, in 8 bit
+    multiplies an alpha band into the others and garbles tiles, all in silence; and it fails on
+    files that are to be turned.
+    """
+    if page.planarconfig != 1 or page.samplesperpixel not in (1, 3, 4):
+        return False
+    if orientation_of(page) != 1:
+        return False
+    if page.samplesperpixel == 1:
+        return page.photometric in (_GREY, _GREY_INVERTED, _PALETTE)
+    if page.photometric != _RGB:
+        return False
+    unassociated_alpha = 2 in page.extrasamples
+    return page.bitspersample == 16 or not (page.is_tiled or unassociated_alpha)
+
+
+def _pillow_keeps(page: Any) -> bool:
+    """Whether Pillow, which keeps 8 bits only, gives a TIFF as it is seen, turned by its tag."""
+    kinds = ((1, _GREY), (1, _GREY_INVERTED), (1, _PALETTE), (3, _RGB), (3, _YCC))
+    found = (page.samplesperpixel, page.photometric)
+    return page.bitspersample == 8 and page.planarconfig == 1 and found in kinds
+
+
+def _with_opencv(path: Path, data: bytes) -> Array:
+    import cv2
+
+    image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise BadFileError(path, "cannot be decoded: broken, truncated or not an image")
+    return in_rgb_order(image)
+
+
+def in_rgb_order(image: Array) -> Array:
+    """OpenCV's B, G, R (A) as R, G, B (A)."""
+    import cv2
+
+    if image.ndim == 3 and image.shape[2] in (3, 4):
+        four = image.shape[2] == 4
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if four else cv2.COLOR_BGR2RGB)
+    return image
+
+
+def _with_pillow(path: Path, data: bytes) -> Array:
+    from PIL import TiffImagePlugin
+
+    try:
+        with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as file:
+            file.load()  # turns it as well
+            return np.asarray(file if file.mode == "L" else file.convert("RGB"))
+    except (OSError, SyntaxError, EOFError) as error:
+        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+
+
+def _demand_an_end(file: tifffile.TiffFile) -> None:
+    """ValueError for pages that form a ring: tifffile follows it until memory is full."""
+    handle, form = file.filehandle, file.tiff
+    before = handle.tell()
+    place, seen = form.offsetsize, set()  # of the first page's place: behind the magic number
+    while True:
+        handle.seek(place)
+        raw = handle.read(form.offsetsize)
+        page = struct.unpack(form.offsetformat, raw)[0] if len(raw) == form.offsetsize else 0
+        if page in seen:
+            raise ValueError(f"its pages form a ring: the one at byte {page} comes again")
+        seen.add(page)
+        handle.seek(page)
+        raw = handle.read(form.tagnosize)
+        if page == 0 or len(raw) < form.tagnosize:  # none further, or tifffile will say so
+            break
+        tags = struct.unpack(form.tagnoformat, raw)[0]
+        place = page + form.tagnosize + tags * form.tagsize
+    handle.seek(before)

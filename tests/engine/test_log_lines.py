@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from sgseg.apis import train
+from sgseg.engine import WindowLogProcessor, log_lines
 from sgseg.engine.checkpoint import load_checkpoint
 from sgseg.engine.rates import ActingRates
 from sgseg.registry import HOOKS
@@ -206,6 +209,20 @@ def test_the_newer_run_wins(tmp_path: Path) -> None:
     with files[1].open("a") as file:
         file.write('{"loss": 9')  # killed while it wrote
     assert read_curves(files) == {"loss": ([2, 4, 6], [1.0, 7.0, 8.0])}
+
+
+def test_a_long_history_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints do not grow with every step; a line is of its own steps all the same."""
+    monkeypatch.setattr(log_lines, "_KEPT", 3)
+    hub, processor = MessageHub("long"), WindowLogProcessor()
+    runner = SimpleNamespace(message_hub=hub)
+    for line in range(1, 6):
+        for value in (line, 3 * line):
+            hub.update_scalar("train/loss", value)
+        assert processor._collect_scalars([], runner, "train") == {"loss": 2 * line}
+        processor.begin(hub, "train")
+        assert processor._collect_scalars([], runner, "train") == {}
+    assert hub.get_scalar("train/loss").data[0].tolist() == [12, 5, 15]
 
 
 def wrapper(*groups: dict[str, Any]) -> OptimWrapper:

@@ -143,3 +143,15 @@ def test_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Path(config.work_dir) == run / "test_epoch_1"
     assert json.loads((run / "test_epoch_1/eval.json").read_text())["images"] == record["images"]
     assert {k: v for k, v in contents(run).items() if not k.startswith("test_")} == before
+
+
+def test_a_config_beside_its_run_stays(tmp_path: Path) -> None:
+    """A run into the folder of its config writes the resolved one under another name."""
+    config = build_config(MOSAIC, epochs=1, options=QUICK)
+    config.train_dataloader.dataset.length = 8
+    config.dump(tmp_path / "mine.py")
+    text = (tmp_path / "mine.py").read_text() + "\n# a note\n"
+    (tmp_path / "mine.py").write_text(text)
+    train(build_config(tmp_path / "mine.py", work_dir=tmp_path))
+    assert (tmp_path / "mine.py").read_text() == text
+    assert "total_batch_size = 8" in (tmp_path / "mine_resolved.py").read_text()

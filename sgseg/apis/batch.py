@@ -181,7 +181,7 @@ def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
 
 def _steps(loader: Any, processes: int, accumulated: int, images: int) -> Steps:
     share = loader.batch_size
-    each = -(-images // processes)  # the sampler gives every process as many
+    each = max(1, images // processes)  # the sampler gives every process as many
     passes = each // share if loader.get("drop_last") else -(-each // share)
     seen = min(passes * share, each) * processes
     return Steps(

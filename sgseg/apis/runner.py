@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.distributed import failing_together
-from ..engine.work_dir import Place
+from ..engine.work_dir import Place, beside_config
 from ..registry import DATASETS
 from .batch import Steps
 from .sizes import type_name
@@ -59,6 +59,13 @@ def build_runner(
             for line in warnings:
                 logger.warning(line)
             return logger
+
+        def dump_config(self) -> None:
+            path = Path(self.work_dir, Path(self.cfg.filename or "").name)
+            if path.is_file() and path.samefile(self.cfg.filename):
+                self.cfg.dump(beside_config(path))  # it was read from here: it is a person's
+            else:
+                super().dump_config()
 
     if (config.get("randomness") or {}).get("deterministic"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs

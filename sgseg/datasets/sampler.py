@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from mmengine.dataset import DefaultSampler
 
@@ -18,9 +19,21 @@ class DrawSampler(DefaultSampler):
     Workers are copies made once; the epoch has to travel with the index, or every epoch would
     repeat the augmentations of the first. So has the run's seed, which the data set does not know:
     its own says which images it holds.
+
+    Every process has as many items. mmengine repeats some to get there, and so makes a step more of
+    an epoch on some numbers of processes; here the remainder is left out, another each epoch.
+
+    Args:
+        arguments, options: those of mmengine's ``DefaultSampler``.
     """
 
     _seen = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.round_up and len(self.dataset) >= self.world_size:
+            self.num_samples = len(self.dataset) // self.world_size
+            self.total_size = self.num_samples * self.world_size
 
     def skip(self, count: int) -> None:
         """Begin the next pass behind this rank's first ``count`` items, seen before a restart."""

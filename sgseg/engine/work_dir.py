@@ -53,6 +53,12 @@ def launched_by() -> str:
     return f"{socket.gethostname()}:{os.getppid()}"
 
 
+def beside_config(config_file: str | Path) -> Path:
+    """Where the resolved config goes if the run writes to the folder that its config lies in."""
+    path = Path(config_file)
+    return path.with_name(f"{path.stem}_resolved.py")
+
+
 def decide_once(decide: Callable[[], Place]) -> Place:
     """What ``decide`` returns, or raises, on the first process; on the others as well.
 
@@ -169,7 +175,9 @@ def clean_start(place: Place, config_file: str | None) -> Iterator[BegunHook]:
     Yields:
         The hook to register with the runner.
     """
-    names = (*_OF_A_START, *([Path(config_file).name] if config_file else ()))
+    names: tuple[str, ...] = _OF_A_START
+    if config_file:
+        names += (Path(config_file).name, beside_config(config_file).name)
     hook, before = BegunHook(), {path: _content(path) for path in _matching(place.folder, names)}
     try:
         yield hook
@@ -248,8 +256,9 @@ def _demand_free(folder: Path, config_file: str | None, resume: bool) -> None:
             f"--work-dir {folder} holds a run already. Go on with it by --resume, or name another "
             "folder"
         )
-    if config_file and (folder / Path(config_file).name).exists():
+    copy = folder / Path(config_file or "").name
+    if copy.is_file() and not copy.samefile(config_file or copy):
         raise ValueError(
-            f"--work-dir {folder} holds {Path(config_file).name}, which the resolved config of "
-            "this run would replace. Name another folder"
+            f"--work-dir {folder} holds another {copy.name}, which the resolved config of this run "
+            "would replace. Name another folder"
         )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from sgseg.apis import build_config
 from sgseg.apis.batch import fit_batch, share_batch
 from sgseg.apis.loaders import settle_workers
+from sgseg.datasets import DrawSampler
 from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("[!_t]*/*.py"))
@@ -93,25 +94,29 @@ def little(processes: int, drop_last: bool = True, **stated: int) -> Config:
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize(("processes", "images"), [(1, 22), (1, 16), (2, 45), (4, 70), (4, 16)])
+@pytest.mark.parametrize(("processes", "images"), [(1, 22), (1, 16), (2, 45), (4, 16), (4, 31)])
 def test_steps_are_those_of_the_loader(
     monkeypatch: pytest.MonkeyPatch, processes: int, images: int, drop_last: bool
 ) -> None:
-    """Steps and images left out, against torch's own sampler and loader on every rank."""
-    from torch.utils.data.distributed import DistributedSampler
-
+    """Steps and images left out, counted in the loader of every rank; whole steps on any number."""
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     steps, changed = fit_batch(little(processes, drop_last, total_batch_size=16), images)
     seen, passes = set(), set()
     for rank in range(processes):
-        sampler: Any = DistributedSampler(range(images), processes, rank)  # type: ignore[arg-type]
-        batches = list(
-            DataLoader(range(images), 16 // processes, sampler=sampler, drop_last=drop_last)
-        )  # type: ignore[arg-type,var-annotated]
+        monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda r=rank: (r, processes))
+        sampler: Any = DrawSampler(range(images), seed=0)  # type: ignore[arg-type]
+        loader: Any = DataLoader(
+            range(images),  # type: ignore[arg-type]
+            16 // processes,
+            sampler=[draw.index for draw in sampler],
+            drop_last=drop_last,
+        )
+        batches = list(loader)
         passes.add(len(batches))
         seen |= {int(index) for batch in batches for index in batch}
     assert passes == {steps.steps_per_epoch} and not changed
     assert images - len(seen) == steps.left_out
+    assert not drop_last or steps.steps_per_epoch == images // 16
     assert bool(steps.left_out) == ("left out" in steps.lines()[1])
 
 
@@ -125,7 +130,7 @@ def test_a_set_smaller_than_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.train_dataloader.batch_size == config.total_batch_size == 2
     monkeypatch.setenv("WORLD_SIZE", "4")
     steps, _ = fit_batch(little(4, total_batch_size=16), 7)
-    assert (steps.total, steps.steps_per_epoch) == (4, 2)
+    assert (steps.total, steps.steps_per_epoch, steps.left_out) == (4, 1, 3)
     with pytest.raises(ValueError, match="has 3 images, fewer than 4 processes"):
         fit_batch(little(4, total_batch_size=16), 3)
     monkeypatch.setenv("WORLD_SIZE", "1")

@@ -60,10 +60,12 @@ def test_a_named_folder_that_holds_a_run_is_refused() -> None:
     with pytest.raises(ValueError, match=r"mine holds a run already.*--resume"):
         training_place("mine", CONFIG, False, False)
     assert training_place("mine", CONFIG, True, False).folder == folder
-    Path("configs").mkdir()
-    Path(CONFIG).write_text("")
-    with pytest.raises(ValueError, match=r"holds x\.py"):
-        training_place("configs", CONFIG, False, False)
+    for name in ("configs", "other"):
+        Path(name).mkdir()
+        Path(name, "x.py").write_text("")
+    with pytest.raises(ValueError, match=r"other holds another x\.py"):
+        training_place("other", CONFIG, False, False)
+    assert str(training_place("configs", CONFIG, False, False).folder) == "configs"
     with pytest.raises(ValueError, match="is a file"):
         training_place(CONFIG, CONFIG, False, False)
 

@@ -24,7 +24,7 @@ $(STAMP): requirements/lock.txt pyproject.toml
 setup: $(STAMP)
 
 demo: setup
-	$(BIN)/python tools/demo.py --work-dir work_dirs/demo
+	$(BIN)/python tools/demo.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ __all__ = [
     "DATASETS",
     "DATA_SAMPLERS",
     "HOOKS",
+    "LOG_PROCESSORS",
     "LOOPS",
     "METRICS",
     "MODELS",
@@ -32,6 +33,7 @@ DATA_SAMPLERS = _child("DATA_SAMPLERS", "sgseg.datasets")
 TRANSFORMS = _child("TRANSFORMS", "sgseg.datasets")
 METRICS = _child("METRICS", "sgseg.evaluation")
 HOOKS = _child("HOOKS", "sgseg.engine")
+LOG_PROCESSORS = _child("LOG_PROCESSORS", "sgseg.engine")
 LOOPS = _child("LOOPS", "sgseg.engine")
 OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "sgseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "sgseg.engine")
@@ -44,7 +46,6 @@ _INHERITED = [
         "EVALUATOR",
         "FUNCTIONS",
         "INFERENCERS",
-        "LOG_PROCESSORS",
         "MODEL_WRAPPERS",
         "OPTIMIZERS",
         "PARAM_SCHEDULERS",

@@ -44,8 +44,8 @@ class View(NamedTuple):
 class SegState:
     """Everything the losses may read of one training step; a part that did not run is None.
 
-    With two jittered readings an image stands twice along the batch, so the superpixel fields
-    hold 2B entries while each view holds B.
+    With two jittered views an image stands twice along the batch, so the superpixel fields hold
+    2B entries while each reading holds B.
     """
 
     image: Tensor

@@ -1,7 +1,7 @@
 """Train SGSeg on mosaics of real textures and compare it with K-Means: the `make demo`.
 
 Example:
-    python tools/demo.py --work-dir work_dirs/demo
+    python tools/demo.py
 """
 
 import argparse
@@ -18,7 +18,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", default=str(DEFAULT), help="config with a labelled test set")
-    parser.add_argument("--work-dir", default="work_dirs/demo", help="output folder")
+    parser.add_argument("--work-dir", help="output folder; default a new one, work_dirs/demo")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run")
     args = parser.parse_args()
     run_demo(args.config, args.work_dir, args.seed, print)

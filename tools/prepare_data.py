@@ -31,25 +31,25 @@ def main() -> None:
         "--lists",
         nargs="+",
         default=[],
-        help="curated lists or their folder; default "
-        "SOURCE/curated. Known by sha256, whatever their names",
+        help="curated lists or their folder; default SOURCE/curated. Known by sha256",
     )
     coco.add_argument("--all-images", action="store_true", help="every image, without lists")
     coco.add_argument("--splits", nargs="+", default=["train2017", "val2017"])
-    coco.add_argument(
-        "--resize-whole", action="store_true", help="squeeze to 128 x 128 instead of x0.33"
-    )
-    kinds.add_parser(
+    coco.add_argument("--resize-whole", action="store_true", help="squeezed to 128 x 128")
+    potsdam = kinds.add_parser(
         "potsdam",
         parents=[common],
         help="ISPRS tiles, or the archive of IIC; one cache serves 6 and 3 classes",
         description="SOURCE holds top_potsdam_*_RGBIR.tif and top_potsdam_*_label.tif at any "
         "depth (a worker needs about 1 GB), or imgs/*.mat, gt/*.mat and IIC's three lists.",
     )
+    uncut = "cut the tiles as they are; IIC halves them first"
+    potsdam.add_argument("--full-size", action="store_true", help=uncut)
     args = parser.parse_args()
     with progress_bar(f"Preparing {args.dataset}") as tell:
         if args.dataset == "potsdam":
-            cache = prepare_potsdam(args.source, args.out, args.workers, tell)
+            how = (args.workers, tell, not args.full_size)
+            cache = prepare_potsdam(args.source, args.out, *how)
         else:
             options = (args.lists, args.splits, args.resize_whole, args.all_images)
             cache = prepare_coco_stuff(args.source, args.out, *options, args.workers, tell)

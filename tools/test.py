@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
-    parser.add_argument("--work-dir", help="output folder; default CHECKPOINT_test")
+    parser.add_argument("--work-dir", help="output folder; default beside the checkpoint")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
@@ -43,6 +43,7 @@ def main() -> None:
         launcher=args.launcher,
         preset=args.preset,
         options=args.cfg_options,
+        training=False,
     )
     record = evaluate(config, checkpoint)
     print(

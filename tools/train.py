@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
-    parser.add_argument("--work-dir", help="output folder; default work_dirs/<config name>")
+    parser.add_argument("--work-dir", help="default a new folder, work_dirs/<config name>")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--amp", action="store_true", help="train in half precision")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")

@@ -28,6 +28,9 @@ def main() -> None:
     )
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument(
+        "--value-range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="samples for 0 and 1"
+    )
+    parser.add_argument(
         "--published",
         action="store_true",
         help="demand the items that the published numbers are on",
@@ -36,10 +39,10 @@ def main() -> None:
     parser.add_argument("--report", help="JSON file; default work_dirs/verify/<name>.json")
     args = parser.parse_args()
     size = tuple(args.size) if args.size else None
+    meant = tuple(args.value_range) if args.value_range else None
+    what = (args.root, args.bands, size, args.label_map, args.published, args.workers)
     with progress_bar("Verifying") as tell:
-        report = verify(
-            args.root, args.bands, size, args.label_map, args.published, args.workers, tell
-        )
+        report = verify(*what, tell, meant)
     path = args.report or f"work_dirs/verify/{Path(args.root).resolve().name}.json"
     report.write(path)
     print(report.text())

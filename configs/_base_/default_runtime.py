@@ -1,7 +1,6 @@
 """Hooks, logging and environment of every run."""
 
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
-from mmengine.runner import LogProcessor
 from mmengine.visualization import LocalVisBackend, Visualizer
 
 from sgseg.engine import (
@@ -17,6 +16,7 @@ from sgseg.engine import (
     PlainCheckpointHook,
     ResumedScheduleHook,
     TrainingClockHook,
+    WindowLogProcessor,
 )
 
 default_scope = "sgseg"
@@ -24,7 +24,8 @@ default_scope = "sgseg"
 default_hooks = dict(
     runtime_info=dict(type=LateScalarsHook),
     timer=dict(type=IterTimerHook),
-    logger=dict(type=LoggerHook, interval=20),
+    # Every step is in one line, the last of an epoch too; scores stand at the step they are of.
+    logger=dict(type=LoggerHook, interval=20, ignore_last=False, log_metric_by_epoch=False),
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(
         type=EvaluatedCheckpointHook,
@@ -52,7 +53,7 @@ custom_hooks = [
 ]
 
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
-log_processor = dict(type=LogProcessor, window_size=20, by_epoch=True)
+log_processor = dict(type=WindowLogProcessor)
 log_level = "INFO"
 
 randomness = dict(seed=0)

@@ -9,6 +9,6 @@ with read_base():
     from .._base_.schedules.adam import *  # noqa: F403
 
 model.decode_head.num_classes = 15
-train_dataloader.batch_size = 30
+total_batch_size = 30
 learning_rates = dict(decode_head=6e-6)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

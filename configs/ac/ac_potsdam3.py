@@ -9,6 +9,6 @@ with read_base():
     from .._base_.schedules.adam import *  # noqa: F403
 
 model.merge(dict(data_preprocessor=dict(bands=4), decode_head=dict(in_channels=4, num_classes=3)))
-train_dataloader.batch_size = 20
+total_batch_size = 20
 learning_rates = dict(decode_head=1e-6)
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

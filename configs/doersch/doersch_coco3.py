@@ -11,6 +11,6 @@ with read_base():
 model.decode_head.num_classes = 3
 # Labels reach the loss as a mask, as published: loss_mask="all" ends that.
 train_dataloader.dataset.transforms[-1].loss_mask = "labelled"
-train_dataloader.batch_size = 60
+total_batch_size = 60
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
 custom_hooks = [*custom_hooks, clustering_hook]

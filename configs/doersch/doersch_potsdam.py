@@ -15,6 +15,6 @@ model.merge(
         decode_head=dict(num_classes=6),
     )
 )
-train_dataloader.batch_size = 60
+total_batch_size = 60
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
 custom_hooks = [*custom_hooks, clustering_hook]

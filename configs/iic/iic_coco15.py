@@ -9,7 +9,7 @@ with read_base():
     from .._base_.schedules.alternate_heads import *  # noqa: F403
 
 model.merge(dict(decode_head=dict(num_classes=15), overclustering=3))
-train_dataloader.batch_size = 60
+total_batch_size = 60
 # Only the second view is mirrored.
 train_dataloader.dataset.transforms.pop(-2)
 # Labels reach the loss as a mask, as published: loss_mask="all" ends that.

@@ -15,7 +15,7 @@ model.merge(
         losses=dict(decode_head=dict(balance=1.5)),
     )
 )
-train_dataloader.batch_size = 120
+total_batch_size = 120
 # Only the second view is mirrored.
 train_dataloader.dataset.transforms.pop(-2)
 # Labels reach the loss as a mask, as published: loss_mask="all" ends that.

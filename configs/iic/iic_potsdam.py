@@ -18,7 +18,7 @@ model.merge(
         losses=dict(auxiliary_head=dict(half_window=5), decode_head=dict(half_window=5)),
     )
 )
-train_dataloader.batch_size = 60
+total_batch_size = 60
 # Only the second view is mirrored.
 train_dataloader.dataset.transforms.pop(-2)
 train_cfg.merge(dict(max_epochs=60))

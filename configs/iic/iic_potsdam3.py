@@ -18,7 +18,7 @@ model.merge(
         losses=dict(decode_head=dict(balance=1.5)),
     )
 )
-train_dataloader.batch_size = 75
+total_batch_size = 75
 # Only the second view is mirrored.
 train_dataloader.dataset.transforms.pop(-2)
 train_cfg.merge(dict(max_epochs=60))

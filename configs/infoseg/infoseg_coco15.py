@@ -9,5 +9,5 @@ with read_base():
     from .._base_.schedules.adam import *  # noqa: F403
 
 model.decode_head.num_classes = 15
-train_dataloader.batch_size = 64
+total_batch_size = 64
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

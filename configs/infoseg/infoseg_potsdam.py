@@ -16,5 +16,5 @@ model.merge(
     )
 )
 model.views.merge(dict(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1))
-train_dataloader.batch_size = 64
+total_batch_size = 64
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

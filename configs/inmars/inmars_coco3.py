@@ -13,5 +13,5 @@ with read_base():
 model.decode_head.num_classes = 3
 # In front of PackInputs, behind every crop and flip.
 train_dataloader.dataset.transforms.insert(-1, dict(type=SLICRegions, regions=200, compactness=10))
-train_dataloader.batch_size = 60
+total_batch_size = 60
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

@@ -20,5 +20,5 @@ model.merge(
 model.views.merge(dict(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1))
 # In front of PackInputs, behind every crop and flip.
 train_dataloader.dataset.transforms.insert(-1, dict(type=SLICRegions, regions=200, compactness=10))
-train_dataloader.batch_size = 60
+total_batch_size = 60
 optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))

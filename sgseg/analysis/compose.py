@@ -15,10 +15,12 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
+from ..apis.batch import TOTAL, share_batch
 from ..apis.length import schedulers_of, set_length, stage_hook_of
+from ..apis.loaders import LOADERS
 from ..apis.options import drop_aliases, merge_options
 from ..apis.sizes import apply_preset, read_preset, set_bands, type_name
-from ..apis.train import EVALUATORS, LOADERS, set_image_bands
+from ..apis.train import EVALUATORS, set_image_bands
 from .rows import Row
 
 Recipe = Literal["paper", "practical"]
@@ -146,8 +148,9 @@ def compose(
         if type_name(hook) == "PictureHook":
             hook["interval"] = 0
     merge_options(config, options or {})
+    share_batch(config, options or {})  # a run of a table has one process
     drop_aliases(config)
-    for name in ("predict_side", "work_dir"):
+    for name in ("predict_side", "work_dir", TOTAL, "processes"):
         config.pop(name, None)
     return Config(config.to_dict())
 
@@ -158,7 +161,7 @@ def _base(method: Path | None, recipe: Recipe, data: Data, configs: Path) -> Con
     config = Config(Config.fromfile(str(path)).to_dict())
     if method is None and own is None and data.name != "folder":
         base = Config.fromfile(str(configs / "_base_" / "datasets" / f"{data.name}.py")).to_dict()
-        for name in (*LOADERS, *EVALUATORS):
+        for name in (*LOADERS, *EVALUATORS, TOTAL):
             config[name] = base[name]
     return config
 

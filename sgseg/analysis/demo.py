@@ -9,24 +9,27 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..apis import build_config, train
+from ..engine.work_dir import new_place
 from .baselines import Baselines, measure_baselines
 
 
 def run_demo(
-    config_path: str | Path, work_dir: str | Path, seed: int, say: Callable[[str], None]
+    config_path: str | Path, work_dir: str | Path | None, seed: int, say: Callable[[str], None]
 ) -> float:
     """Train a config from scratch and print its accuracy beside the baselines.
 
     Args:
         config_path: a config with a labelled test set.
-        work_dir: where checkpoints and pictures go.
+        work_dir: where checkpoints and pictures go; default ``work_dirs/demo``, or
+            ``work_dirs/demo_2`` ... where that is there.
         seed: of the run.
         say: where the text goes, for example ``print``.
 
     Returns:
         Accuracy in percent after the last epoch.
     """
-    config: Config = build_config(config_path, work_dir=work_dir, seed=seed)
+    folder = work_dir or new_place(Path("work_dirs/demo")).folder
+    config: Config = build_config(config_path, work_dir=folder, seed=seed)
     say("1/3  K-Means, majority class and the untrained network ...")
     baselines = measure_baselines(config)
     say(f"2/3  Training {Path(config_path).name}, seed {seed} ...")
@@ -36,10 +39,10 @@ def run_demo(
     record = runner.val_evaluator.metrics[0].record
     say("3/3  Done.\n")
     say(_table(baselines, record["accuracy"], record["miou"], seconds))
-    pictures = Path(work_dir) / "pictures"
+    pictures = Path(folder) / "pictures"
     last = sorted(path.name for path in pictures.glob("epoch_???.png"))[-1]
     say(f"\nLook at {pictures / last} (input, superpixels, node features, prediction, truth),")
-    say(f"{pictures / 'curves.png'} and {Path(work_dir) / 'eval.json'}.")
+    say(f"{pictures / 'curves.png'} and {Path(folder) / 'eval.json'}.")
     return float(record["accuracy"])
 
 

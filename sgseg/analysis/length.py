@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import statistics
 import time
@@ -16,9 +17,10 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
+from ..apis.batch import fit_batch
 from ..apis.length import stage_epochs, stages_of
 from ..engine.stage import turns_of
-from ..registry import MODELS
+from ..registry import DATASETS, MODELS
 from .runs import locked, read_json, write_json
 
 _MOST = 100_000
@@ -71,6 +73,8 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
         config: from :func:`sgseg.apis.build_config`.
         steps: timed steps a stage, behind one that does not count.
     """
+    config = copy.deepcopy(config)
+    fit_batch(config, len(DATASETS.build(config.train_dataloader.dataset)))
     seed = int((config.get("randomness") or {}).get("seed") or 0)
     torch.manual_seed(seed)
     model = MODELS.build(config.model).to(get_device())

@@ -26,7 +26,7 @@ from mmengine.config import Config
 
 import sgseg
 
-from ..apis.train import LOADERS
+from ..apis.loaders import LOADERS
 from ..datasets.files import write_atomically
 from ..engine.checkpoint import load_checkpoint
 from ..registry import DATASETS

@@ -287,11 +287,7 @@ def _time(
     say: Callable[[str], None],
     compare: Callable[..., Any],
 ) -> int:
-    paths = {
-        row.label: method_config(row, "coco15", configs)
-        or configs / f"sgseg/{row.config}_coco15.py"
-        for row in table.rows
-    }
+    paths = {row.label: configs / f"sgseg/{row.config}_coco15.py" for row in table.rows}
     found = compare(paths, preset)
     measured = {row.name: row.values for row in found.rows}
     path = root / f"{table.name}-coco15-{preset}"

@@ -58,7 +58,11 @@ def _trained(run: Run, config: Config, row: dict[str, Any]) -> dict[str, Any]:
         set_length(config, chosen_epochs(run.row_folder, config, row["minutes"]))
     newest = newest_checkpoint(run.folder)
     config.load_from = newest and str(newest)
-    runner = train(config, resume=newest is not None)
+    if newest is None:
+        for path in run.folder.glob("epoch_*.pth"):
+            path.unlink()  # broken, or of an epoch that is begun anew
+    # The folder is this run's own, so it goes on in it even where nothing is left to go on from.
+    runner = train(config, resume=True)
     record = json.loads((run.folder / "eval.json").read_text(encoding="utf-8"))
     epoch, checkpoint = checkpoints(run.folder)[0]
     clock = next(hook for hook in runner.hooks if isinstance(hook, TrainingClockHook))

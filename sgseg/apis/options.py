@@ -13,7 +13,6 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import (
     DATA_SAMPLERS,
     FUNCTIONS,
-    LOG_PROCESSORS,
     MODEL_WRAPPERS,
     OPTIMIZERS,
     PARAM_SCHEDULERS,
@@ -63,7 +62,7 @@ _BUILDERS_OWN: dict[str, tuple[str, ...]] = dict(
 REGISTRIES: tuple[Registry, ...] = (
     *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
     *(registry.LOOPS, registry.OPTIM_WRAPPERS, registry.DATA_SAMPLERS, DATA_SAMPLERS),
-    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, FUNCTIONS),
+    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, registry.LOG_PROCESSORS, FUNCTIONS),
     *(registry.OPTIM_WRAPPER_CONSTRUCTORS, MODEL_WRAPPERS),
 )
 """All that a config can name a class of."""

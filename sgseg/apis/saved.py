@@ -56,7 +56,8 @@ def saved_config(saved: Mapping[str, Any], path: str | Path = "checkpoint") -> C
                 "install or import what it was trained with (custom_imports)"
             )
     config.update(load_from=None, resume=False, launcher="none")
-    config.pop("model_wrapper_cfg", None)  # of the processes it was trained by
+    for key in ("model_wrapper_cfg", "work_dir"):  # of the processes and the run
+        config.pop(key, None)
     return config
 
 
@@ -82,8 +83,9 @@ def config_for(
             override that this config has no place for.
     """
     saved = load_checkpoint(checkpoint) if saved is None else saved
+    overrides = {"training": False, **overrides}
     if "config" not in saved and given is not None:
-        return build_config(given, **overrides)
+        return _elsewhere(build_config(given, **overrides), overrides)
     own = saved_config(saved, checkpoint)
     if given is None and overrides.get("preset") is not None:
         raise ValueError(
@@ -91,8 +93,7 @@ def config_for(
             "leave the preset out"
         )
     if given is None:
-        folder = overrides.get("work_dir") or _folder_of(Path(checkpoint))
-        return build_config(own, **{**overrides, "work_dir": folder})
+        return build_config(own, **overrides)
     config, own = build_config(given, **overrides), _with_model_overrides(own, overrides)
     differing = sorted(_differences(_prediction(config), _prediction(own)))
     if differing:
@@ -103,6 +104,13 @@ def config_for(
             level=30,
         )
     _take_model(config, own)
+    return _elsewhere(config, overrides)
+
+
+def _elsewhere(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """Without the folder that a file names: it is a training's, as in the config that a run dumps."""
+    if overrides.get("work_dir") is None:
+        config.pop("work_dir", None)
     return config
 
 
@@ -123,11 +131,6 @@ def trained_model(config: Config, saved: Mapping[str, Any], path: str | Path) ->
     return model
 
 
-def _folder_of(checkpoint: Path) -> str:
-    """Where results of a checkpoint go unless somebody says so: not among the run's own."""
-    return str(checkpoint.parent / f"{checkpoint.stem}_test")
-
-
 def _with_model_overrides(own: Config, overrides: Mapping[str, Any]) -> Config:
     """``own`` with those overrides that reach a model."""
     options = {
@@ -137,7 +140,8 @@ def _with_model_overrides(own: Config, overrides: Mapping[str, Any]) -> Config:
     }
     if overrides.get("bands") is not None:
         set_bands(own.model, overrides["bands"])
-    return build_config(own, num_classes=overrides.get("num_classes"), options=options)
+    classes = overrides.get("num_classes")
+    return build_config(own, num_classes=classes, options=options, training=False)
 
 
 def _prediction(config: Config) -> dict[str, Any]:

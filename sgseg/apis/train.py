@@ -7,25 +7,28 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from ..engine.between import newest_checkpoint, sweep_parts
 from ..engine.checkpoint import load_checkpoint
+from ..engine.distributed import SharedStopHook
 from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
+from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
+from .batch import check_stated, fit_batch, share_batch
 from .length import check_length, set_length
+from .loaders import LOADERS, settle_workers
 from .options import check_names, drop_aliases, merge_options
+from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
@@ -43,6 +46,7 @@ def build_config(
     options: Mapping[str, Any] | None = None,
     bands: int | None = None,
     epochs: int | None = None,
+    training: bool = True,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
 
@@ -52,7 +56,8 @@ def build_config(
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
-        work_dir: where everything is written; default ``work_dirs/<config name>``.
+        work_dir: where everything is written; default that of the config, or else, chosen when the
+            run begins, the first of ``work_dirs/<config name>``, ``..._2`` ... that is not there.
         seed: of weights, order of images, crops, flips and raster orders; which images a
             TextureMosaic holds is ``dataset.seed``.
         amp: train under autocast, bfloat16 on a CPU.
@@ -64,6 +69,7 @@ def build_config(
         bands: of the images of a folder; set in its data sets and through the model.
         epochs: length of the run; stages, rates and evaluations keep their proportions. 1 is a
             trial of any config.
+        training: whether it is to train: ``total_batch_size`` is then shared by the processes.
 
     Raises:
         FileNotFoundError: for a missing config or data root.
@@ -71,6 +77,7 @@ def build_config(
     """
     config = _read_config(path)
     source = str(config.filename or "run")
+    check_stated(config)
     config.launcher = launcher
     if preset is not None:
         apply_preset(config, read_preset(preset, source))
@@ -82,13 +89,16 @@ def build_config(
         set_image_bands(config, bands)
     if num_classes is not None:
         _set_num_classes(config, num_classes)
-    config.work_dir = str(work_dir or config.get("work_dir") or f"work_dirs/{Path(source).stem}")
+    if work_dir is not None:
+        config.work_dir = str(work_dir)
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     _set_arithmetic(config, amp, deterministic)
     if epochs is not None:
         set_length(config, epochs, trial=True)
     merge_options(config, options or {})
+    if training:
+        share_batch(config, options or {})
     _settle(config)
     return config
 
@@ -106,6 +116,7 @@ def _settle(config: Config) -> None:
     check_names(config)
     drop_aliases(config)
     check_length(config)
+    settle_workers(config)
     if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():
@@ -160,13 +171,18 @@ def _adapt_to_cpu(config: Config) -> None:
 
 
 def _join_processes(config: Config) -> None:
-    """Open the process group that torchrun prepared, where mmengine would go wrong.
+    """Open the process group: the first process decides where the run writes, before it does.
 
-    It asks for a GPU; and after a restart torchrun's store still holds the addresses of the
-    processes that died (pytorch issue 135712), so each start has keys of its own.
+    Where torchrun prepared it, mmengine would go wrong without a GPU; and after a restart, for
+    torchrun's store still holds the addresses of the processes that died (pytorch issue 135712),
+    so each start has keys of its own.
     """
     on_gpu = torch.cuda.is_available()
+    if config.launcher == "none" or is_distributed():
+        return
     if config.launcher != "pytorch" or (on_gpu and not _restarts()):
+        set_multi_processing(**config.env_cfg.get("mp_cfg", {}), distributed=True)
+        init_dist(config.launcher, **config.env_cfg.get("dist_cfg", {}))
         return
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -186,61 +202,47 @@ def train(config: Config, resume: bool = False) -> Runner:
     """Train as the config says; returns the runner when done.
 
     ``run.json`` in the work dir says what ran and how it ended. SIGTERM and Ctrl-C save a
-    checkpoint first (:func:`sgseg.engine.interrupt.leaving_on_signals`).
+    checkpoint first (:func:`sgseg.engine.interrupt.leaving_on_signals`). A start that fails leaves
+    no files (:mod:`sgseg.engine.work_dir`).
 
     Args:
         config: from :func:`build_config`.
-        resume: go on from the newest whole checkpoint in ``config.work_dir``, if there is one. A
+        resume: go on from the newest whole checkpoint in the work dir, if there is one. A
             process that torchrun starts again does so unasked.
 
     Raises:
-        ValueError: for a checkpoint to load or resume from that is broken or does not fit.
+        FileNotFoundError: for missing data.
+        ValueError: for a checkpoint to load or resume from that is broken or does not fit, a
+            work dir that holds another run, or a training set that is too small.
     """
+    config = copy.deepcopy(config)
+    settle_workers(config)
     _join_processes(config)
-    if (config.get("randomness") or {}).get("deterministic"):
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
-    config.resume = False  # decided below
-    runner = _build_runner(config)
-    start = _starting_point(runner, resume or _restarts() > 0)
-    with run_card(runner, start), leaving_on_signals(runner):
-        runner.train()
+    datasets = build_datasets(config, LOADERS[:2])
+    steps, changed = fit_batch(config, len(datasets[LOADERS[0]]))
+    given = config.get("load_from")
+    if given is not None and "://" not in str(given):
+        load_checkpoint(given)
+    place = decide_once(
+        lambda: training_place(config.get("work_dir"), config.filename, resume, _restarts() > 0)
+    )
+    with clean_start(place, config.filename) as begun:
+        warnings = [*place.said, *changed, *steps.warnings()]
+        runner = build_runner(config, place, describe_steps(config, steps), warnings)
+        for hook in (begun, SharedStopHook()):
+            runner.register_hook(hook)
+        reuse_datasets(runner, datasets)
+        start = starting_point(runner, place.resume)
+        with run_card(runner, start, steps.record()), leaving_on_signals(runner):
+            runner.train()
     return runner
 
 
-def _build_runner(config: Config) -> Runner:
-    """mmengine's runner under a name of its own.
-
-    It names runs by config and second; two in one second would share a log and a best score.
-    """
-    given = config.get("experiment_name")
-    stem = given or Path(config.filename or "run").stem
-    config.experiment_name = f"{stem}_{uuid4().hex[:8]}"
-    try:
-        return Runner.from_cfg(config)
-    finally:
-        config.experiment_name = given
-
-
-def _starting_point(runner: Runner, resume: bool) -> Path | None:
-    """Tell the runner where to begin; returns the checkpoint it goes on from."""
-    folder = Path(runner.work_dir)
-    if is_main_process():
-        sweep_parts(folder)
-    given = runner._load_from
-    if given is not None and "://" not in str(given):
-        load_checkpoint(given)
-    if not resume:
-        return None
-    start = Path(given) if given else newest_checkpoint(folder, runner.logger.warning)
-    if start is None:
-        runner.logger.info(f"{folder} holds no checkpoint to go on from: training starts anew")
-        return None
-    runner._load_from, runner._resume = str(start), True
-    return start
-
-
 def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
-    """Score a checkpoint on the config's test set; writes ``eval.json``.
+    """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
+
+    They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the
+    checkpoint, or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
 
     Returns:
         The record as ``eval.json`` holds it.
@@ -255,10 +257,16 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
         )
     trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
     config.load_from = str(checkpoint)
-    config.resume = False
+    settle_workers(config)
     _join_processes(config)
-    runner = _build_runner(config)
-    runner.test()
+    datasets = build_datasets(config, LOADERS[2:])
+    place = decide_once(lambda: evaluation_place(config.get("work_dir"), checkpoint))
+    config.work_dir = str(place.folder)
+    with clean_start(place, config.filename) as begun:
+        runner = build_runner(config, place, place.said)
+        runner.register_hook(begun)
+        reuse_datasets(runner, datasets)
+        runner.test()
     record = json_safe(runner.test_evaluator.metrics[0].record)
     scored_on = _manifest(record)
     if trained_on and scored_on and trained_on != scored_on:

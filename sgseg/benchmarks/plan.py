@@ -8,6 +8,7 @@ own scratch memory is not counted; a tenth of the card is left for it.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Mapping
@@ -49,7 +50,10 @@ class Plan:
         images: of the training set; None if it is not here.
         epochs: of each stage.
         seconds: an image of each stage, on this machine; empty if not timed.
-        checkpointed: bytes of each image with checkpointing; None if the backbone has none.
+        checkpointed: bytes of each image with checkpointing; None if the backbone has none or
+            the config has it on.
+        half: bytes of a step's peak under ``--amp``, of what no image adds to and of each image;
+            None if it is on.
     """
 
     stage: str
@@ -62,6 +66,7 @@ class Plan:
     epochs: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     checkpointed: float | None = None
+    half: tuple[float, float] | None = None
 
     def peak(self, batch: int, checkpointed: bool = False) -> float:
         """Bytes of a training step."""
@@ -89,12 +94,20 @@ class Plan:
         if self.checkpointed is not None:
             more = self.largest_batch(memory, checkpointed=True)
             lines.append(
-                "with --cfg-options model.backbone.checkpoint=True: "
-                + (accumulation(self.wanted, more) if more < self.wanted else "the batch fits")
+                f"with --cfg-options model.backbone.checkpoint=True: {self._verdict(more)}"
             )
+        if self.half is not None:
+            first, each = self.half
+            more = max(0, math.floor((_RESERVE * memory - self.fixed - first) / each))
+            lines.append(f"with --amp: {self._verdict(more)}")
         if not fits:
             lines.append("--preset small or tiny, or smaller images, need less")
         return lines
+
+    def _verdict(self, fits: int) -> str:
+        if fits >= self.wanted:
+            return "the batch fits"
+        return accumulation(self.wanted, fits) if fits else "not even one image fits"
 
     def text(self, memory: float) -> str:
         """Everything, for a person."""
@@ -121,11 +134,15 @@ class Plan:
 
 
 def accumulation(wanted: int, fits: int) -> str:
-    """How to take steps of exactly ``wanted`` images with at most ``fits`` at a time."""
+    """How to take steps of exactly ``wanted`` images with at most ``fits`` at a time.
+
+    More processes come first: mutual information is summed over them, not over passes.
+    """
     batch = max((n for n in range(1, fits + 1) if wanted % n == 0), default=1)
     return (
         f"train_dataloader.batch_size={batch} optim_wrapper.accumulative_counts="
-        f"{wanted // batch} (normalisation and mutual information then see {batch} images)"
+        f"{wanted // batch} (normalisation and mutual information then see {batch} images: another "
+        f"loss than that of {wanted}, which {wanted // batch} GPUs of {batch} images each keep)"
     )
 
 
@@ -165,6 +182,7 @@ def make_plan(
         epochs=epochs,
         seconds=_seconds(config, size, tuple(epochs)) if timed else {},
         checkpointed=_checkpointed(config, stage, size),
+        half=_half(config, stage, size),
     )
 
 
@@ -195,9 +213,19 @@ def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | 
     backbone = getattr(_meta(config.model), "backbone", None)
     if backbone is None or "checkpoint" not in inspect.signature(type(backbone)).parameters:
         return None
+    if config.model.backbone.get("checkpoint"):
+        return None  # the peak is counted with it
     model = dict(config.model)
     model["backbone"] = dict(model["backbone"], checkpoint=True)
     return step_peak(model, config, stage, size)[1]
+
+
+def _half(config: Config, stage: str, size: tuple[int, int]) -> tuple[float, float] | None:
+    if uses_amp(config):
+        return None
+    halved = copy.deepcopy(config)
+    halved.optim_wrapper.type = "AmpOptimWrapper"
+    return step_peak(halved.model, halved, stage, size)
 
 
 def _meta(model: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from .base import SegDataset
 from .cache import Cache
 from .coco_stuff import COCOStuff3, COCOStuff3Other, COCOStuff15
 from .folder import ImageFolder, LabelledFolder
+from .jitter import ColorJitter
 from .potsdam import Potsdam, Potsdam3
 from .randomness import Draw
 from .sampler import DrawSampler
@@ -25,6 +26,7 @@ __all__ = [
     "COCOStuff3Other",
     "COCOStuff15",
     "Cache",
+    "ColorJitter",
     "CropTo",
     "Draw",
     "DrawSampler",

@@ -18,7 +18,7 @@ from ..ops.matching import IGNORE
 from .badfile import BadFileError
 from .orientation import JPEG_START, PNG_START, WEBP_NAME, read_header, upright
 from .pixels import Pixels, Stored, pixels_of
-from .tiff import TIFF_SUFFIXES, in_rgb_order, nodata_of, open_tiff, read_tiff
+from .tiff import TIFF_SUFFIXES, declares_opacity, in_rgb_order, nodata_of, open_tiff, read_tiff
 from .units import Units
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", *TIFF_SUFFIXES, ".webp", ".bmp", ".npy")
@@ -136,8 +136,8 @@ def may_hide(path: Path) -> bool:
     """Whether an image may hold pixels that are no data, seen from its first bytes alone."""
     if path.suffix.lower() in TIFF_SUFFIXES:
         with open_tiff(path) as (page, mask):
-            declared = bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
-            return declared or mask is not None or nodata_of(path, page) is not None
+            hides = mask is not None or nodata_of(path, page) is not None
+            return hides or declares_opacity(page)
     if path.suffix.lower() not in (".png", ".webp"):
         return False
     with path.open("rb") as file:
@@ -235,13 +235,13 @@ def _decode_opencv(path: Path, data: bytes) -> Stored:
         raise BadFileError(path, f"cannot be decoded: {error.err}") from error
     if decoded is None:
         raise BadFileError(path, "cannot be decoded: broken, truncated or not an image")
-    image = upright(in_rgb_order(decoded), header.orientation)
+    image, turned = upright(in_rgb_order(decoded), header.orientation), header.orientation != 1
     if image.ndim == 2 or image.shape[2] != 4:
-        return Stored(image)
+        return Stored(image, turned=turned)
     if data.startswith(PNG_START) and data[25] == _PNG_GREY_ALPHA:
         image = image[:, :, [0, 3]]
     png_or_webp = data.startswith(PNG_START) or data[8:12] == WEBP_NAME
-    return Stored(image, "sure" if png_or_webp else "")
+    return Stored(image, "sure" if png_or_webp else "", turned=turned)
 
 
 def _jpeg_ends(data: bytes) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from mmengine.logging import print_log
 
 from ..ops.matching import IGNORE
@@ -23,15 +21,12 @@ from .files import (
     read_label,
     read_list,
     read_pixels,
-    read_text,
     stored_type,
 )
+from .labels import LabelMap, LabelTable, apply_table, check_classes, label_table
 from .pixels import Pixels
 from .scan import OTHER, image_folder, scan
 from .units import Units, units_of
-
-LabelMap = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int] | str
-LabelTable = npt.NDArray[np.int64]
 
 
 def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
@@ -51,13 +46,17 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
     print_log(found.sentence(), logger="current", level=logging.INFO if quiet else logging.WARNING)
     if not lists:
         return found.paths
+    twins = shared_names(found.paths, Path(root))
     by_name = {item_name(path, Path(root)): path for path in found.paths}
+    by_name = {name: path for name, path in by_name.items() if name not in twins}
     by_name |= {str(path.relative_to(found.root)): path for path in found.paths}
     wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
     for name, entry in wanted:
         if entry not in by_name:
             raise FileNotFoundError(
-                f"{Path(root) / name} lists {entry!r}, not found in {found.sentence()}"
+                f"{Path(root) / name} lists {entry!r}, "
+                + ("the name of several: add the suffix" if entry in twins else "not found")
+                + f" in {found.sentence()}"
             )
     return [by_name[entry] for _, entry in wanted]
 
@@ -141,7 +140,7 @@ class LabelledFolder(SegDataset):
 
     Raises:
         FileNotFoundError: for missing files, a label among them.
-        ValueError: for an inconsistent class table.
+        ValueError: for an inconsistent class table, or if every pixel is ignored.
         BadFileError: when an item is read: label of another size, or out of range.
     """
 
@@ -162,10 +161,13 @@ class LabelledFolder(SegDataset):
         self.bands = bands
         self.lists = tuple(lists)
         self.paths = list_images(root, lists)
+        for first, second, *_ in shared_names(self.paths, self.root).values():
+            raise ValueError(f"{first} and {second} share one name, and so one label map")
         self.labels = [self._label_of(path) for path in self.paths]
         self.units = units_of_first(self.paths, value_range)
         self.masked = any(_may_hide(path) for path in self.paths)
         super().__init__(names, transforms, seed, max_bad_images)
+        check_classes(self.root, self.labels, names, self.table)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -194,33 +196,28 @@ class LabelledFolder(SegDataset):
         )
 
     def _label_of(self, path: Path) -> Path:
-        label = find_label(path, self.root)
-        if label is None:
+        found = find_labels(path, self.root)
+        if len(found) > 1:
+            raise ValueError(f"{path}: has {len(found)} label maps, {found[0]} and {found[1]}")
+        if not found:
             stem = self.root / "labels" / path.relative_to(image_folder(self.root))
             raise FileNotFoundError(
                 f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
                 "ImageFolder for images without labels"
             )
-        return label
+        return found[0]
 
 
-_UNKNOWN = 256
-"""Table entry of a raw value that no class table names."""
+def find_labels(path: Path, root: Path) -> list[Path]:
+    """The label maps of an image below ``root``; there should be one."""
+    stem = root / "labels" / path.relative_to(image_folder(root))
+    candidates = (stem.parent / f"{stem.stem}{suffix}" for suffix in LABEL_SUFFIXES)
+    return [label for label in candidates if label.is_file()]
 
 
 def find_label(path: Path, root: Path) -> Path | None:
-    """The label map of an image below ``root``, if there is one.
-
-    Raises:
-        ValueError: if there are several.
-    """
-    stem = root / "labels" / path.relative_to(image_folder(root))
-    candidates = (stem.with_suffix(suffix) for suffix in LABEL_SUFFIXES)
-    found = [label for label in candidates if label.is_file()]
-    if len(found) > 1:
-        names = " and ".join(label.name for label in found)
-        raise ValueError(f"{path}: has {len(found)} label maps, {names} in {stem.parent}: keep one")
-    return found[0] if found else None
+    """The label map of an image below ``root``, if there is one."""
+    return next(iter(find_labels(path, root)), None)
 
 
 def read_pair(
@@ -237,7 +234,7 @@ def read_pair(
         raise BadFileError(
             label_path,
             f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
-            f"{width} x {height} ({path}){_turned(label.shape, (height, width))}",
+            f"{width} x {height} ({path}){turned_hint(label.shape, (height, width))}",
             "label_size",
         )
     if pixels.valid is not None:
@@ -245,7 +242,7 @@ def read_pair(
     return pixels, label
 
 
-def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:
+def turned_hint(label: tuple[int, ...], image: tuple[int, int]) -> str:
     """What to do where a map lies as the sensor did and its image as it is shown."""
     if label != image[::-1]:
         return ""
@@ -280,79 +277,14 @@ def _valid(pixels: Pixels, masked: bool) -> dict[str, Any]:
     return dict(valid=whole if pixels.valid is None else pixels.valid)
 
 
-def apply_table(label: LabelTable, table: LabelTable, path: Path) -> LabelTable:
-    """Raw labels (H, W) to the table's classes.
-
-    Args:
-        label: raw values.
-        table: (256,) from :func:`label_table`.
-        path: the file, for the error.
-
-    Raises:
-        BadFileError: for a raw value that the table does not know.
-    """
-    known = (label >= 0) & (label < 256)
-    mapped = table[np.where(known, label, 0)]
-    bad = ~known | (mapped == _UNKNOWN)
-    if bad.any():
-        raise BadFileError(
-            path,
-            f"label values {np.unique(label[bad])[:8].tolist()} out of range; known are "
-            f"{np.flatnonzero(table != _UNKNOWN).tolist()} ({IGNORE} is ignored)",
-            "label_range",
-        )
-    return mapped
+def shared_names(paths: Sequence[Path], root: Path) -> dict[str, list[Path]]:
+    """Names that more than one image has, with a suffix of its own each."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(item_name(path, root), []).append(path)
+    return {name: group for name, group in groups.items() if len(group) > 1}
 
 
 def item_name(path: Path, root: Path) -> str:
     """An item's name: its path below the image folder, without suffix."""
     return path.relative_to(image_folder(root)).with_suffix("").as_posix()
-
-
-def label_table(
-    root: Path, label_map: LabelMap | None, classes: Sequence[str] | None
-) -> tuple[tuple[str, ...], LabelTable]:
-    """Class names and the table raw value -> class: (256,) with 255 ignored, 256 unknown."""
-    raw_names = read_list(root / "classes.txt") if (root / "classes.txt").is_file() else []
-    if isinstance(label_map, str):
-        label_map, classes = _read_label_map(root, label_map, classes)
-    names = tuple(classes or raw_names)
-    if not 1 <= len(names) <= IGNORE:
-        raise ValueError(
-            f"{root}: {len(names)} class names, expected 1..{IGNORE}; write classes.txt (one a "
-            "line) or give `classes`"
-        )
-    table = np.full(256, _UNKNOWN, np.int64)
-    if label_map is None:
-        table[: len(names)] = np.arange(len(names))
-    for raw, value in (label_map or {}).items():
-        position = raw_names.index(raw) if raw in raw_names else _as_raw(raw, root)
-        if not (0 <= value < len(names) or value == IGNORE):
-            raise ValueError(f"label_map sends {raw!r} to {value}, expected 0..{len(names) - 1}")
-        table[position] = value
-    table[IGNORE] = IGNORE
-    return names, table
-
-
-def _as_raw(raw: str | int, root: Path) -> int:
-    if not str(raw).isdigit() or not 0 <= int(raw) < 256:
-        raise ValueError(f"label_map names {raw!r}, which {root / 'classes.txt'} does not")
-    return int(raw)
-
-
-def _read_label_map(
-    root: Path, reference: str, classes: Sequence[str] | None
-) -> tuple[Mapping[str | int, int], Sequence[str] | None]:
-    name, _, key = reference.partition("#")
-    path = root / name if (root / name).is_file() else Path(name)
-    if not path.is_file():
-        raise FileNotFoundError(f"label_map {reference!r}: no file {root / name}")
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"label_map {reference!r}: {path} is not JSON: {error}") from error
-    entry = content.get(key) if key else content
-    if not isinstance(entry, dict) or "map" not in entry:
-        keys = [k for k, v in content.items() if isinstance(v, dict)]
-        raise ValueError(f"label_map {reference!r}: no table there; {path} has {keys}")
-    return entry["map"], classes or entry.get("class_names")

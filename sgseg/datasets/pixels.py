@@ -41,6 +41,8 @@ class Stored(NamedTuple):
     nodata: float | None = None
     mask: Mask | None = None
     """(H, W), true where there is data."""
+    turned: bool = False
+    """Whether its orientation tag turned it."""
 
     @property
     def may_hide(self) -> bool:
@@ -48,7 +50,9 @@ class Stored(NamedTuple):
         return bool(self.opacity) or self.nodata is not None or self.mask is not None
 
 
-def pixels_of(path: Path, stored: Stored, bands: int, units: Units | None = None) -> Pixels:
+def pixels_of(
+    path: Path, stored: Stored, bands: int, units: Units | None = None, part: bool = False
+) -> Pixels:
     """The bands wanted, in their units, without what is no data.
 
     Args:
@@ -56,11 +60,12 @@ def pixels_of(path: Path, stored: Stored, bands: int, units: Units | None = None
         stored: its samples, or a part of their rows.
         bands: bands wanted; grey becomes three equal ones, and opacity is no band.
         units: what the samples mean; default the usual ones of their type.
+        part: whether these are a part of the rows only.
 
     Raises:
         BadFileError: for another number of bands, or samples of other or no known units.
     """
-    image, opaque = _bands_of(path, stored, bands)
+    image, opaque = _bands_of(path, stored, bands, part)
     try:
         known = units or units_of(image.dtype)
         valid = _valid(image, stored, opaque, known)
@@ -76,12 +81,14 @@ def pixels_of(path: Path, stored: Stored, bands: int, units: Units | None = None
     return Pixels(scaled, valid)
 
 
-def _bands_of(path: Path, stored: Stored, bands: int) -> tuple[Array, Mask | None]:
+def _bands_of(path: Path, stored: Stored, bands: int, part: bool) -> tuple[Array, Mask | None]:
     """(H, W, bands), and (H, W) where opacity is not zero if there is such a band."""
     image, opaque = stored.image, None
     found = image.shape[2]
     if stored.opacity and (found == bands + 1 or (found, bands) == (2, 3)):
-        opaque = _opaque(path, image[:, :, -1], stored.opacity, found, bands)
+        opaque = image[:, :, -1] > 0
+        if stored.opacity == "declared":
+            _demand_a_mask(path, image[:, :, -1], found, bands, part)
         image = image[:, :, :-1]
     if image.shape[2] == 1 and bands == 3:
         return np.repeat(image, 3, 2), opaque
@@ -95,18 +102,18 @@ def _bands_of(path: Path, stored: Stored, bands: int) -> tuple[Array, Mask | Non
     return image, opaque
 
 
-def _opaque(path: Path, last: Array, opacity: str, found: int, bands: int) -> Mask:
-    """Where the last band lets something be seen; it must be a mask if it is declared only."""
+def _demand_a_mask(path: Path, last: Array, found: int, bands: int, part: bool) -> None:
+    """Refuse a last band that is declared as opacity and is another one, infrared for example."""
     top = np.iinfo(last.dtype).max if last.dtype.kind in "iu" else 1
-    if opacity == "declared" and not ((last == 0) | (last == top)).all():
-        raise BadFileError(
-            path,
-            f"has {found} bands, expected {bands}; the last is declared as opacity but holds "
-            f"more than 0 and {top}: use --bands {found} (`bands` in a config) if it is data, or "
-            "remove it from the file",
-            "bands",
-        )
-    return last > 0
+    if ((last == 0) | (last == top)).all() and (part or last.any()):
+        return
+    held = f"more than 0 and {top}" if last.any() else "nothing but 0"
+    raise BadFileError(
+        path,
+        f"has {found} bands, expected {bands}; the last is declared as opacity but holds {held}: "
+        f"use --bands {found} (`bands` in a config) if it is data, or remove it from the file",
+        "bands",
+    )
 
 
 def _valid(image: Array, stored: Stored, opaque: Mask | None, units: Units) -> Mask | None:

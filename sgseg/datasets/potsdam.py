@@ -15,14 +15,13 @@ from .base import TransformConfig
 from .cache import find_cache
 from .files import read_image, read_list
 from .folder import (
-    apply_table,
     find_label,
     item_name,
-    label_table,
     list_images,
     read_pair,
     units_of_first,
 )
+from .labels import apply_table, label_table
 from .split import CachedSource, Source, SplitDataset, spans
 
 CLASSES = ("impervious_surface", "building", "low_vegetation", "tree", "car", "clutter")

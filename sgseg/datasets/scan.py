@@ -3,8 +3,8 @@
 Images are the files of a known suffix in ``images/`` if the folder has one, else anywhere below it,
 links followed. Left out, and counted by reason, is what is hidden, what belongs to the system, what
 is a label map by its folder (``masks/``, ``SegmentationClass/``, ``gtFine/`` ...), by its name
-beside its image (``a_mask.png``) or by its one band beside a photograph of the same name, and what
-is in a format that is not read.
+beside its image (``a_mask.png``) or by its one band or few colours beside a photograph of the same
+name, and what is in a format that is not read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,8 @@ _LABEL_WORDS = {
     *("segmentationclassaug", "trainannot", "valannot", "testannot"),
 }
 """Words of a folder's or file's name that say it holds label maps, not photographs."""
+_FEW = 64
+"""More values or colours than that hold photographs alone."""
 _LAST_WORDS = _LABEL_WORDS | {"l", "color", "polygons", "class", "object"}
 """Words that end a label map's name: CamVid's ``a_L``, Cityscapes' ``a_gtFine_color``."""
 
@@ -88,7 +91,6 @@ def scan(root: str | Path) -> Scan:
 
     Raises:
         FileNotFoundError: if there is no such place, or no image in it.
-        ValueError: for files of one name beside each other, of which one may be a label map.
     """
     root = Path(root)
     if root.is_file():
@@ -98,7 +100,8 @@ def scan(root: str | Path) -> Scan:
     folder = image_folder(root)
     left_out: dict[str, list[Path]] = defaultdict(list)
     found = sorted(_walk(folder, left_out))
-    images = _without_twins(_without_label_maps(found, folder, left_out), folder, left_out)
+    images = _without_label_maps(found, folder, left_out)
+    images = _without_masks_of_one_name(images, left_out)
     if folder != root:
         beside = (path for path in root.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         left_out[BESIDE] += sorted(path for path in beside if path.is_file())
@@ -221,41 +224,44 @@ def _heads_and_tails(
     return heads, {name[start:] for name in names for start in range(len(name))}
 
 
-def _without_twins(
-    images: Sequence[Path], folder: Path, left_out: dict[str, list[Path]]
+def _without_masks_of_one_name(
+    images: Sequence[Path], left_out: dict[str, list[Path]]
 ) -> list[Path]:
-    """Without the one-band file beside a photograph of the same name: it is its label map."""
+    """Without the label map that lies beside a photograph of its own name."""
     groups: dict[Path, list[Path]] = defaultdict(list)
     for path in images:
         groups[path.with_suffix("")].append(path)
-    kept, unclear = [], []
+    kept: list[Path] = []
     for group in groups.values():
-        flat = [path for path in group if len(group) > 1 and _bands(path) == 1]
-        rest = [path for path in group if path not in flat]
-        if len(group) > 1 and len(rest) != 1:
-            unclear += group
-        left_out[LABELS] += flat
-        kept += rest
-    if unclear:
-        counts = Counter(path.suffix.lower() for path in unclear)
-        shown = " and ".join(f"{count} {suffix}" for suffix, count in counts.most_common())
-        raise ValueError(
-            f"{folder}: {shown} files share their names, {unclear[0].name} and {unclear[1].name} "
-            "for example, and labels could not be told apart: keep one file of each name, and put "
-            "label maps into labels/"
-        )
+        looks = [_look(path) if len(group) > 1 else _Look() for path in group]
+        for path, own in zip(group, looks, strict=True):
+            one_band = own.bands == 1 and any(other.bands > 1 for other in looks)
+            painted = own.painted and not all(other.painted for other in looks)
+            (left_out[LABELS] if one_band or painted else kept).append(path)
     return sorted(kept)
 
 
-def _bands(path: Path) -> int:
-    """Number of bands as a file's header says; 0 where it is not known."""
+class _Look(NamedTuple):
+    """What tells a label map from a photograph of its own name."""
+
+    bands: int = 0
+    """0 where it is not known."""
+    painted: bool = False
+    """Whether it holds no more than a few values or colours."""
+
+
+def _look(path: Path) -> _Look:
     from PIL import Image
 
     try:
         if path.suffix.lower() == ".npy":
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-            return 1 if len(shape) == 2 else shape[-1]
-        with Image.open(path) as file:
-            return len(file.getbands())
+            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with Image.open(path) as file:
+                pixels = np.asarray(file)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
+        return _Look()  # named when it is read
+    bands = 1 if pixels.ndim == 2 else pixels.shape[-1]
+    step = max(1, min(pixels.shape[:2]) // 256)
+    seen = pixels[::step, ::step].reshape(-1, bands)
+    return _Look(bands, len(np.unique(seen, axis=0)) <= _FEW)

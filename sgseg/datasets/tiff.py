@@ -104,8 +104,13 @@ def read_tiff(path: Path, data: bytes) -> Stored:
 
 def described(path: Path, page: Any, image: Array, mask: Mask | None) -> Stored:
     """Samples of a page, (H, W, bands), with what its tags say about them."""
-    declared = bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
-    return Stored(image, "declared" if declared else "", nodata_of(path, page), mask)
+    opacity = "declared" if declares_opacity(page) else ""
+    return Stored(image, opacity, nodata_of(path, page), mask, orientation_of(page) != 1)
+
+
+def declares_opacity(page: Any) -> bool:
+    """Whether the last band is said to be opacity."""
+    return bool(page.extrasamples) and page.extrasamples[-1] in (1, 2)
 
 
 def nodata_of(path: Path, page: Any) -> float | None:
@@ -153,7 +158,7 @@ def is_stored(page: Any) -> bool:
 def _refusal(page: Any) -> str:
     import tifffile
 
-    kind = f"TIFF of {page.compression!s}, {page.photometric!s}, {page.samplesperpixel} bands"
+    kind = f"TIFF of {page.compression.name}, {page.photometric.name}, {page.samplesperpixel} bands"
     if page.photometric in (_GREY, _RGB) and page.compression not in tifffile.TIFF.DECOMPRESSORS:
         return f"{kind}: `pip install imagecodecs` or convert the file"
     return f"{kind}: not a kind that is read; convert the file to RGB or grey"

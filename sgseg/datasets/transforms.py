@@ -31,7 +31,7 @@ def carry_valid(results: dict[str, Any]) -> None:
     results["carries_valid"] = True
     results["unlabelled"] = "gt_seg_map" not in results
     labels = results.get("gt_seg_map", np.zeros(valid.shape, np.uint8))
-    results["gt_seg_map"] = np.where(valid, labels, _NODATA).astype(np.int16)
+    results["gt_seg_map"] = np.where(valid, labels.astype(np.int16), np.int16(_NODATA))
 
 
 def resize(results: dict[str, Any], height: int, width: int) -> dict[str, Any]:
@@ -129,12 +129,17 @@ class ResizeShortest(BaseTransform):
 
 @TRANSFORMS.register_module()
 class CropTo(BaseTransform):
-    """Cut a square, at random or from the middle; a smaller image is padded.
+    """Cut a square, at random or from the middle; a smaller image is padded on all sides.
+
+    Padding and a crop from the middle put the image's middle pixel, number floor(side / 2), onto
+    the square's.
 
     Args:
         size: side in pixels.
         random: a random place (training) instead of the middle (scoring).
         pad: value for the image's missing pixels; those of the labels are ignored.
+
+    Source: IIC, ``pad_and_or_crop``.
     """
 
     def __init__(self, size: int, random: bool = False, pad: int = 0) -> None:
@@ -146,12 +151,7 @@ class CropTo(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop or pad to (size, size)."""
-        height, width = results["img"].shape[:2]
-        room = max(height - self.size, 0), max(width - self.size, 0)
-        if self.random:
-            top, left = (int(np.random.randint(free + 1)) for free in room)
-        else:
-            top, left = room[0] // 2, room[1] // 2
+        top, left = (self._start(side) for side in results["img"].shape[:2])
         window = np.s_[top : top + self.size, left : left + self.size]
         results["img"] = self._pad(results["img"][window], self.pad)
         if "gt_seg_map" in results:
@@ -159,11 +159,19 @@ class CropTo(BaseTransform):
         results["img_shape"] = (self.size, self.size)
         return results
 
+    def _start(self, side: int) -> int:
+        """Where the window begins on a side of the image."""
+        if self.random:
+            return int(np.random.randint(max(side - self.size, 0) + 1))
+        return max(side // 2 - self.size // 2, 0)
+
     def _pad(self, array: np.ndarray, value: int) -> np.ndarray:
-        if array.shape[:2] == (self.size, self.size):
+        height, width = array.shape[:2]
+        if (height, width) == (self.size, self.size):
             return array
+        top, left = (self.size // 2 - side // 2 for side in (height, width))
         padded = np.full((self.size, self.size, *array.shape[2:]), value, array.dtype)
-        padded[: array.shape[0], : array.shape[1]] = array
+        padded[top : top + height, left : left + width] = array
         return padded
 
 

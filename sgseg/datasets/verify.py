@@ -20,11 +20,14 @@ KINDS = {
     "unreadable": "cannot be decoded",
     "truncated": "ends before its content does",
     "empty": "zero bytes",
+    "pages": "more pictures in a file than one",
     "size": "not of the size that the set has",
     "bands": "not of the bands that the set has",
     "dtype": "not of the type that the set has",
     "label_range": "a label value that is no class",
     "label_size": "a label map of another size than its image",
+    "labels": "label maps that score nothing, or one class alone",
+    "classes": "class names or a label table that cannot be used",
     "missing_partner": "an image without label map, a map without image, a listed file not there",
     "duplicate": "the same pixels in two splits",
     "leak": "the same item in two splits",
@@ -81,6 +84,7 @@ def verify(
     published: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> Report:
     """Look at every file of a data set.
 
@@ -95,11 +99,12 @@ def verify(
         published: also demand that these are the items that the published numbers are on.
         workers: processes.
         progress: called with (items done, all items).
+        value_range: values of a folder's samples that stand for 0 and 1, as in training.
 
     Raises:
         FileNotFoundError: if there is no data set at ``root``.
     """
-    layout = find_layout(root, bands, size, label_map)
+    layout = find_layout(root, bands, size, label_map, value_range)
     items = layout.items()
     report = Report(
         root=str(root),
@@ -118,6 +123,9 @@ def verify(
             progress(len(findings), len(items))
     report.faults += _odd_ones(layout, items, findings)
     report.faults += _duplicates(layout, items, findings)
+    faults, notes = layout.conclusions(items, findings)
+    report.faults += faults
+    report.notes += notes
     return report
 
 

@@ -165,7 +165,7 @@ class TiffRows:
     def _part(self, start: int, stop: int) -> Pixels:
         mask = None if self.mask is None else self.mask.rows(start, stop)[:, :, 0] != 0
         stored = self.about._replace(image=self.source.rows(start, stop), mask=mask)
-        return pixels_of(self.path, stored, self.shape[2], self.units)
+        return pixels_of(self.path, stored, self.shape[2], self.units, part=True)
 
 
 def open_rows(path: str | Path, bands: int, units: Units | None = None) -> Rows:

@@ -7,6 +7,7 @@ from .distributed import EqualBuffersHook
 from .finite import FiniteLossHook
 from .guard import CollapseGuardHook
 from .label_free import LabelFreeHook, LabelFreeStoppingHook
+from .log_lines import WindowLogProcessor
 from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .record import EvaluationRecordHook
@@ -41,4 +42,5 @@ __all__ = [
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",
+    "WindowLogProcessor",
 ]

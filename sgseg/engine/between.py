@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ..datasets.files import write_atomically
 from .checkpoint import load_checkpoint
+from .distributed import saving_together
 
 POINTER = "last_checkpoint"
 """The file in which mmengine keeps the name of the newest checkpoint."""
@@ -27,12 +28,16 @@ def save_between(runner: Runner, keep: int = 2, evaluation_due: bool = False) ->
     """Save ``epoch_E_iter_I.pth``: after I iterations, E epochs of them whole.
 
     Args:
-        runner: behind an optimiser step; in an evaluation with ``evaluation_due``, and the
+        runner: of every process, behind an optimiser step; in an evaluation with ``evaluation_due``, and the
             resumed run then begins with that evaluation.
         keep: so many of these files stay; the others go when this one is whole.
     """
-    if not is_main_process():
-        return
+    with saving_together(runner):
+        if is_main_process():
+            _save_between(runner, keep, evaluation_due)
+
+
+def _save_between(runner: Runner, keep: int, evaluation_due: bool) -> None:
     if evaluation_due:
         meta = dict(epoch=runner.epoch, iter=runner.iter, evaluation_due=True)
         path = Path(runner.work_dir) / f"epoch_{runner.epoch - 1}_iter_{runner.iter}.pth"

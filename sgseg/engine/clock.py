@@ -15,8 +15,8 @@ from ..registry import HOOKS
 class TrainingClockHook(Hook):
     """Add up the wall time of the training epochs; checkpoints carry it on.
 
-    Steps and the loading of their data count; evaluations, pictures and saving do not, nor what
-    an interruption threw away.
+    Steps and the loading of their data count, and those of an epoch that is saved in its middle;
+    evaluations, pictures and saving behind an epoch do not, nor what an interruption threw away.
 
     Attributes:
         seconds: so far.
@@ -27,7 +27,7 @@ class TrainingClockHook(Hook):
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._started = 0.0
+        self._started: float | None = None
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Start."""
@@ -35,13 +35,17 @@ class TrainingClockHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Stop."""
-        self.seconds += time.perf_counter() - self._started
+        self.seconds, self._started = self._so_far(), None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Hand the sum on."""
-        checkpoint["meta"]["training_seconds"] = self.seconds
+        checkpoint["meta"]["training_seconds"] = self._so_far()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint's sum."""
         if runner._resume:
             self.seconds = float(checkpoint["meta"].get("training_seconds", 0.0))
+
+    def _so_far(self) -> float:
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self.seconds + running

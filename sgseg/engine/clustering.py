@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..ops.sampling import at_pixels
 from ..registry import HOOKS
+from .distributed import failing_together
 
 
 @torch.no_grad()
@@ -120,12 +121,14 @@ class ClusterFeaturesHook(Hook):
         batches = (b for _, b in zip(range(-(-images // batch_size)), loader, strict=False))
         share = -(-self.pixels // images)
         # Seeded with the rank, or all ranks would take the same places of their images.
-        samples = sample_features(model, batches, share, model.seed + get_rank())
+        with failing_together():
+            samples = sample_features(model, batches, share, model.seed + get_rank())
         head = model.decode_head
         centres = head.centres.detach().clone()
         gathered = _gather(samples.to(centres.device))
-        if get_rank() == 0:
-            centres.copy_(fit_centres(gathered.cpu(), len(centres), model.seed))
+        with failing_together():
+            if get_rank() == 0:
+                centres.copy_(fit_centres(gathered.cpu(), len(centres), model.seed))
         broadcast(centres, src=0)
         head.set_centres(centres)
         runner.logger.info(f"K-Means: {len(centres)} centres from {len(gathered)} pixels")

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from ..datasets.files import write_atomically
 from ..engine.record import json_safe
 from ..registry import HOOKS
+from .distributed import mean_of_ranks
 
 FILE = "guard.json"
 ADVICE = {
@@ -66,8 +67,8 @@ def verdicts(
 class CollapseGuardHook(Hook):
     """Warn within an epoch of a collapse, and say what to change.
 
-    Looks at the diagnostics that every step logs, averaged over its last steps: every ``interval``
-    steps and at the end of each epoch. Each kind is said once until it is over. Warnings are kept
+    Looks at the diagnostics that every step logs, averaged over its last steps and all processes:
+    every ``interval`` steps and at the end of each epoch. Each kind is said once until it is over. Warnings are kept
     in ``guard.json``, so that a table can name the collapsed runs.
 
     The first epoch of a part's training is judged at its end alone: nothing that starts at random
@@ -145,6 +146,7 @@ class CollapseGuardHook(Hook):
         buffers = {name: scalars.get(f"train/{name}") for name in names}
         means = {name: float(b.mean(window)) for name, b in buffers.items() if b is not None}
         backbone = getattr(_bare(runner), "backbone", None)
+        means = mean_of_ranks(means)  # all ranks see the whole batch, and come to one verdict
         found = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
         for kind in found.keys() - self._open:
             self._warn(runner, kind, found[kind])

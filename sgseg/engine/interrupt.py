@@ -12,12 +12,12 @@ from functools import partial
 from multiprocessing.synchronize import Event
 from typing import Any
 
-import torch
-from mmengine.dist import all_reduce, barrier, get_world_size
+from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from .between import save_between
+from .distributed import largest
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _AGREE_EVERY = 8
@@ -51,7 +51,7 @@ class _LeaveHook(Hook):
         agree = get_world_size() > 1
         if agree and (runner.iter + 1) % _AGREE_EVERY:
             return
-        number = _largest(self.signal) if agree else self.signal
+        number = largest(self.signal)[0] if agree else self.signal
         if number and runner.optim_wrapper.should_update():
             self._leave(runner, number)
 
@@ -73,12 +73,6 @@ class _LeaveHook(Hook):
         save_between(runner, evaluation_due=evaluation_due)
         barrier()  # no rank ends, and so ends the others, before the file is whole
         raise SystemExit(128 + number)
-
-
-def _largest(number: int) -> int:
-    found = torch.tensor([number])
-    all_reduce(found, "max")
-    return int(found)
 
 
 def _patient_worker(inner: Callable[[int], None] | None, over: Event, worker: int) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import default_collate
 from ..datasets.files import write_atomically
 from ..evaluation.label_free import NAMES, LabelFreeScores
 from ..registry import HOOKS
+from .distributed import largest, of_first, saving_together
 
 FILE = "label_free.json"
 
@@ -77,7 +78,8 @@ class LabelFreeHook(Hook):
             + ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         )
         runner.visualizer.add_scalars(
-            {f"label_free/{name}": value for name, value in scores.items()}, step=epoch
+            {f"label_free/{name}": value for name, value in scores.items()} | dict(epoch=epoch),
+            step=runner.iter,
         )
         self._write(Path(runner.work_dir), len(loader.dataset))
 
@@ -96,14 +98,10 @@ def score_images(
     Args:
         model: a segmentor; its mode is put back afterwards.
         dataset: items with ``inputs`` of one size; labels among them are not looked at.
-        images: how many items; several ranks share them.
+        images: how many items; several ranks share them, and may be more than there are.
         batch_size: items at a time.
     """
     chosen = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).astype(int))
-    if len(chosen) < get_world_size():
-        raise ValueError(
-            f"{len(chosen)} images for {get_world_size()} processes: score at least one for each"
-        )
     chosen = chosen[get_rank() :: get_world_size()]
     training = model.training
     model.eval()
@@ -117,8 +115,9 @@ def score_images(
         totals = totals or LabelFreeScores(len(readings), prediction.shape[1])
         totals.add(readings, prediction, mirrored)
     model.train(training)
-    assert totals is not None  # every rank has an image
-    return totals.scores()
+    # A process behind the last image learns from the others what there was to count.
+    sizes = largest(*((totals.readings, totals.classes) if totals else (0, 0)))
+    return (totals or LabelFreeScores(*sizes)).scores()
 
 
 @HOOKS.register_module()
@@ -172,13 +171,14 @@ class LabelFreeStoppingHook(Hook):
             return
         waited = self._since_best()
         if waited == 0:
-            runner.save_checkpoint(
-                runner.work_dir,
-                "best_label_free.pth",
-                save_optimizer=False,
-                save_param_scheduler=False,
-                backend_args=dict(backend="sgseg_atomic"),
-            )
+            with saving_together(runner):
+                runner.save_checkpoint(
+                    runner.work_dir,
+                    "best_label_free.pth",
+                    save_optimizer=False,
+                    save_param_scheduler=False,
+                    backend_args=dict(backend="sgseg_atomic"),
+                )
         elif waited >= self.patience:
             best = history[-1 - waited]
             runner.logger.info(
@@ -199,9 +199,12 @@ class LabelFreeStoppingHook(Hook):
             runner.val_loop.run()
 
     def _since_best(self) -> int:
-        """Scored epochs since the best one; 0 if it is the last, or there is none."""
+        """Scored epochs since the best one; 0 if it is the last, or there is none.
+
+        Rank 0 decides: one on another machine may not have read what was scored before a restart.
+        """
         best, place = float("-inf"), 0
         for number, record in enumerate(self._scores.history):
             if record[self.monitor] > best + self.min_delta:
                 best, place = record[self.monitor], number
-        return max(len(self._scores.history) - 1 - place, 0)
+        return of_first(max(len(self._scores.history) - 1 - place, 0))

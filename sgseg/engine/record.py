@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, master_only
+from mmengine.dist import all_gather_object, is_main_process, master_only
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -17,6 +17,17 @@ import sgseg
 from ..datasets.files import write_atomically
 from ..registry import HOOKS
 from .checkpoint import is_of_its_weights, weights_sha256
+
+HISTORY = "eval_history.jsonl"
+
+
+def _is_up_to(line: str, epoch: int) -> bool:
+    """Whether a line of the history is whole, and of this epoch or an earlier one."""
+    try:
+        recorded = json.loads(line)["epoch"]
+    except json.JSONDecodeError:
+        return False  # cut off by a kill
+    return recorded is None or recorded <= epoch
 
 
 def json_safe(value: Any) -> Any:
@@ -52,6 +63,14 @@ class EvaluationRecordHook(Hook):
         self.best: dict[str, Any] | None = None
         self.bad_images: list[str] = []
         self._loaded: dict[str, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Forget epochs behind the checkpoint that a run goes on from: they are trained anew."""
+        path = Path(runner.work_dir) / HISTORY
+        if is_main_process() and path.is_file():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if _is_up_to(line, runner.epoch)]
+            write_atomically(path, "".join(kept).encode())
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Gather what the workers of all ranks could not read."""
@@ -123,5 +142,5 @@ class EvaluationRecordHook(Hook):
     def _write(self, work_dir: Path, record: dict[str, Any]) -> None:
         self._write_file(work_dir / "eval.json", record)
         line = {key: record[key] for key in ("epoch", "accuracy", "miou", "usage_entropy")}
-        with (work_dir / "eval_history.jsonl").open("a", encoding="utf-8") as file:
+        with (work_dir / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

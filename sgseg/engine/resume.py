@@ -91,6 +91,7 @@ class PlainCheckpointHook(Hook):
             self._epoch_start -= self._resumed["steps_into_epoch"]
             _skip_seen(runner, self._resumed)
             self._take_up_random_states(runner)
+        runner.message_hub.update_info("epoch_start", self._epoch_start, resumed=False)
 
     def _take_up_random_states(self, runner: Runner) -> None:
         set_random_state(self._resumed["random"], runner.iter)

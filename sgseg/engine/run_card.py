@@ -24,13 +24,13 @@ from ..datasets.files import write_atomically
 from .monitor import peak_memory_mib
 from .portable import full_name
 from .record import json_safe
+from .work_dir import CARD, launched_by
 
-CARD = "run.json"
 _PACKAGES = (
     *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
     *("opencv-python", "opencv-python-headless", "torch-geometric"),
 )
-_OF_THE_PLACE = ("work_dir", "resume", "load_from", "launcher", "experiment_name")
+_OF_THE_PLACE = (*("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),)
 """Keys that say where a run is, not what it computes: not part of its hash."""
 
 
@@ -46,7 +46,11 @@ def config_sha256(config: Config) -> str:
 
 
 @contextmanager
-def run_card(runner: Runner, resumed_from: Path | None = None) -> Iterator[None]:
+def run_card(
+    runner: Runner,
+    resumed_from: Path | None = None,
+    batch: Mapping[str, Any] | None = None,
+) -> Iterator[None]:
     """Write ``run.json`` at the beginning of this block and at its end, whatever ends it.
 
     A killed process leaves ``"ended": "running"``. A resumed run keeps the cards of the runs it
@@ -55,6 +59,7 @@ def run_card(runner: Runner, resumed_from: Path | None = None) -> Iterator[None]
     Args:
         runner: of the run.
         resumed_from: the checkpoint, if the run goes on from one.
+        batch: what a step and an epoch are made of.
     """
     if not is_main_process():
         yield
@@ -64,6 +69,7 @@ def run_card(runner: Runner, resumed_from: Path | None = None) -> Iterator[None]
     card = _facts(runner) | dict(
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         resumed_from=resumed_from and resumed_from.name,
+        batch=batch,
         before=_earlier(path) if resumed_from else [],
     )
 
@@ -96,6 +102,7 @@ def _facts(runner: Runner) -> dict[str, Any]:
         seed=runner.seed,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         processes=get_world_size(),
+        launched_by=launched_by(),
         device=device_name(),
         packages=_versions(),
         config_sha256=config_sha256(runner.cfg),

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from ..registry import HOOKS
 from .between import remove_between, save_between
+from .distributed import saving_together
 
 
 @HOOKS.register_module()
@@ -57,6 +58,12 @@ class EvaluatedCheckpointHook(CheckpointHook):
         if self._due and runner.optim_wrapper.should_update():
             save_between(runner, self.keep_iters)
             self._due = False
+
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict[str, Any]
+    ) -> None:
+        with saving_together(runner):
+            super()._save_checkpoint_with_step(runner, step, meta)
 
     def after_train(self, runner: Runner) -> None:
         """A finished run needs no checkpoint in between."""

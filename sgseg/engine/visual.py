@@ -72,13 +72,14 @@ class PictureHook(Hook):
         folder.mkdir(exist_ok=True)
         name = "test" if epoch is None else f"epoch_{epoch:03d}"
         write_png(folder / f"{name}.png", strip)
-        runner.visualizer.add_image("predictions", strip, step=epoch or 0)
+        runner.visualizer.add_image("predictions", strip, step=runner.iter if epoch else 0)
         if records:
             confusion = records[0]["confusion"]
             plot_confusion(confusion, mapping.tolist(), classes, folder / f"{name}_confusion.png")
-        scalars = Path(runner.log_dir) / "vis_data" / "scalars.json"
-        if epoch is not None and scalars.is_file():
-            plot_curves(scalars, folder / "curves.png")
+        # Of this run and of those that it resumed: their folders are named by the time.
+        logged = sorted(Path(runner.work_dir).glob("*/vis_data/scalars.json"))
+        if epoch is not None and logged:
+            plot_curves(logged, folder / "curves.png")
 
 
 def strip_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +10,18 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
-from ..ops.matching import IGNORE, IntArray, Scores, confusion, hungarian, majority, scores
+from ..ops.matching import (
+    IGNORE,
+    IntArray,
+    Scores,
+    absence,
+    confusion,
+    hungarian,
+    majority,
+    scores,
+)
 from ..registry import METRICS
 from .device_counts import DeviceCounts
 
@@ -39,7 +50,8 @@ class HungarianMetric(BaseMetric):
         record: the full result of the last evaluation, as ``eval.json`` holds it.
 
     Raises:
-        ValueError: for images without labels, or a data set without class names.
+        ValueError: for images without labels, a data set without class names, or one whose
+            every pixel is ignored.
         RuntimeError: if images were lost or counted twice.
     """
 
@@ -124,19 +136,19 @@ class HungarianMetric(BaseMetric):
 
     def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
         """Match and score the summed matrix ``results``; fills ``record``."""
+        absent = self._absent(results)
         mapping = hungarian(results)
         matched, loose = scores(results, mapping), scores(results, majority(results))
         found = dict(
             accuracy=_percent(matched.accuracy),
             miou=_percent(matched.miou),
-            mean_class_accuracy=_percent(float(np.nanmean(matched.class_accuracy)))
-            if results.sum()
-            else float("nan"),
+            mean_class_accuracy=_percent(float(np.nanmean(matched.class_accuracy))),
             many_to_one=_percent(loose.accuracy),
             usage_entropy=_usage_entropy(results),
         )
         self.record = found | dict(
             per_class=self._per_class(results, matched),
+            absent_classes=absent,
             mapping=mapping.tolist(),
             confusion=results.tolist(),
             pixels=int(results.sum()),
@@ -170,14 +182,32 @@ class HungarianMetric(BaseMetric):
         return count
 
     def _per_class(self, counts: IntArray, matched: Scores) -> list[dict[str, Any]]:
-        names = list((self.dataset_meta or {}).get("classes", ()))
-        names += [str(number) for number in range(len(names), counts.shape[1])]
         return [
             dict(name=name, accuracy=_percent(accuracy), iou=_percent(iou), pixels=int(pixels))
             for name, accuracy, iou, pixels in zip(
-                names, matched.class_accuracy, matched.class_iou, counts.sum(0), strict=True
+                self._names(counts),
+                matched.class_accuracy,
+                matched.class_iou,
+                counts.sum(0),
+                strict=True,
             )
         ]
+
+    def _names(self, counts: IntArray) -> list[str]:
+        names = list((self.dataset_meta or {}).get("classes", ()))
+        return names + [str(number) for number in range(len(names), counts.shape[1])]
+
+    def _absent(self, counts: IntArray) -> list[str]:
+        """Names of the classes without a pixel, said in the log."""
+        if not counts.sum():
+            raise ValueError(
+                "HungarianMetric: every pixel of the scored set is ignored, so there is no score: "
+                f"give label maps that hold class numbers and not {IGNORE} alone"
+            )
+        absent = [self._names(counts)[number] for number in np.flatnonzero(counts.sum(0) == 0)]
+        if absent:
+            print_log(absence(absent, counts.shape[1]), logger="current", level=logging.WARNING)
+        return absent
 
     def _protocol(self) -> dict[str, Any]:
         described = dict((self.dataset_meta or {}).get("protocol", {}))

@@ -6,6 +6,7 @@ true. Source: section 4.1 of the paper; protocol of IIC (Ji et al., ICCV 2019).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -132,3 +133,26 @@ def _checked(confusion: npt.ArrayLike) -> IntArray:
     if counts.dtype.kind not in "iu" and not np.equal(counts, counts.round()).all():
         raise ValueError("matching: a confusion matrix holds counts, got fractions")
     return counts.astype(np.int64)
+
+
+def absence(absent: Sequence[str], classes: int, raw: Iterable[int] | None = None) -> str:
+    """A sentence on classes without a pixel, with the likely cause.
+
+    Args:
+        absent: their names.
+        classes: number of all classes.
+        raw: values that the label maps hold, where they are known.
+    """
+    shown = ", ".join(absent[:8]) + (", ..." if len(absent) > 8 else "")
+    sentence = (
+        f"{len(absent)} of {classes} classes have no pixel in the scored set ({shown}): the score "
+        "says nothing about them"
+    )
+    if (raw is None and classes - len(absent) == 1) or set(raw or ()) == {0, IGNORE}:
+        maybe = "if the label maps are masks of 0 and 255, " if raw is None else ""
+        why = "" if raw is None else "the label maps hold 0 and 255 alone, and "
+        sentence += (
+            f"; {maybe}{why}255 is ignored: write such masks with 0 and 1, or only one class is "
+            "scored, and always right"
+        )
+    return sentence

@@ -7,6 +7,8 @@ al., ICCV 2019); hue after the usual HSV hexcone (Smith, SIGGRAPH 1978).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -69,6 +71,34 @@ def adjust_hue(image: Tensor, turn: Tensor) -> Tensor:
         place = (start + turned) % 6
         bands.append(value - chroma * torch.minimum(place, 4 - place).clamp(0, 1))
     return torch.cat([torch.stack(bands, 1), image[:, 3:]], 1)  # (B, C, H, W)
+
+
+def check_jitter(owner: str, widths: Sequence[float]) -> None:
+    """ValueError for half-widths that :func:`jitter` cannot take."""
+    *factors, hue = widths
+    if not all(0 <= x <= 1 for x in factors) or not 0 <= hue <= 0.5:
+        raise ValueError(
+            f"{owner}: brightness, contrast, saturation = {tuple(factors)} must lie in [0, 1] and "
+            f"hue = {hue} in [0, 0.5]"
+        )
+
+
+def jitter(image: Tensor, widths: Sequence[float], free: Tensor, order: Sequence[int]) -> Tensor:
+    """Change brightness, contrast, saturation and hue, each image by amounts of its own.
+
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        widths: half-widths of the four; 0 leaves one out.
+        free: (4, B) in [0, 1]: where between its bounds each amount lies.
+        order: of the four operations, by number.
+    """
+    operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+    for number in order:
+        if widths[number]:
+            centre = 0.0 if operations[number] is adjust_hue else 1.0
+            amount = centre + widths[number] * (2 * free[number] - 1)  # (B,)
+            image = operations[number](image, amount)
+    return image
 
 
 def drop_colours(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from .pictures import (
     picture_strip,
     to_display,
 )
-from .plots import plot_confusion, plot_curves, plot_table
+from .plots import plot_confusion, plot_curves, plot_table, read_curves
 
 __all__ = [
     "captioned",
@@ -21,5 +21,6 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_table",
+    "read_curves",
     "to_display",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +17,52 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def plot_curves(scalars: str | Path, out: str | Path) -> None:
-    """Draw every logged scalar over the iterations.
+def read_curves(files: Iterable[str | Path]) -> dict[str, tuple[list[int], list[float]]]:
+    """Every logged scalar of a run, over the training steps behind it.
 
     Args:
-        scalars: mmengine's ``scalars.json``, one JSON object a line.
-        out: the PNG to write.
+        files: mmengine's ``scalars.json``, one JSON object a line: of the run, and of the runs
+            that resumed it, the oldest first. Where one begins, what an older one logged from
+            that step on belongs to training that was thrown away.
+
+    Returns:
+        Name -> steps and values.
     """
-    series: dict[str, list[tuple[int, float]]] = {}
-    for line in Path(scalars).read_text(encoding="utf-8").splitlines():
-        entry: Mapping[str, Any] = json.loads(line)
-        step = int(entry.get("iter", entry.get("step", 0)))
+    entries: list[dict[str, Any]] = []
+    for path in files:
+        own = []
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            try:
+                own.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue  # cut off by a kill
+        if own:
+            entries = [entry for entry in entries if entry["step"] < own[0]["step"]] + own
+    series: dict[str, tuple[list[int], list[float]]] = {}
+    for entry in entries:
         for name, value in entry.items():
             if name not in ("iter", "step", "epoch") and isinstance(value, (int, float)):
-                series.setdefault(name, []).append((step, float(value)))
+                steps, values = series.setdefault(name, ([], []))
+                steps.append(int(entry["step"]))
+                values.append(float(value))
+    return series
+
+
+def plot_curves(files: Iterable[str | Path], out: str | Path) -> None:
+    """Draw every logged scalar over the training steps.
+
+    Args:
+        files: see :func:`read_curves`.
+        out: the PNG to write.
+    """
+    series = read_curves(files)
     names = sorted(series, key=lambda name: (not name.startswith("loss"), name))
     columns = 4
     rows = max(1, -(-len(names) // columns))
     figure = _figure(3.2 * columns, 2.1 * rows)
     for place, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, place + 1)
-        steps, values = zip(*series[name], strict=True)
-        axes.plot(range(len(values)) if len(set(steps)) < len(steps) else steps, values, lw=1)
+        axes.plot(*series[name], lw=1)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=7)
     figure.savefig(out, dpi=100)

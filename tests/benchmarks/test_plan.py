@@ -100,6 +100,7 @@ def test_advice() -> None:
     [
         ("sgseg_diffgcn_coco15", (128, 128)),
         ("sgseg_diffgcn_coco15_whole", (128, 128)),
+        ("sgseg_diffgcn_coco3_whole", (128, 128)),
         ("sgseg_diffgcn_potsdam", (200, 200)),
         ("sgseg_diffgcn_mosaic", (64, 64)),
         ("sgseg_diffgcn_folder", (96, 96)),

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from sgseg.datasets.badfile import BadFileError
-from sgseg.datasets.files import read_image, read_label, read_list
+from sgseg.datasets.files import read_image, read_label, read_list, read_pixels
 from sgseg.datasets.scan import scan
 
 Writer = Callable[[Path, np.ndarray], None]
@@ -164,10 +164,25 @@ def test_grey_becomes_three_equal_bands(tmp_path: Path, suffix: str) -> None:
     assert np.abs(read[..., :1].astype(int) - smooth(1)).max() <= 2
 
 
-def test_alpha_of_png_is_dropped_for_three_bands(tmp_path: Path) -> None:
-    """A PNG with alpha is a colour image: the colours stay as stored."""
-    pillow(tmp_path / "a.png", pixels(4))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 3), pixels(4)[..., :3])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_alpha_of_png_is_no_band(tmp_path: Path, dtype: str) -> None:
+    """The colours of a PNG with alpha stay as stored where anything of them is seen."""
+    image = pixels(4, dtype)
+    image[..., 3] |= 1
+    opencv(tmp_path / "a.png", image)
+    read = read_pixels(tmp_path / "a.png", 3)
+    np.testing.assert_array_equal(read.image, unit(image)[..., :3])
+    assert read.valid is None
+
+
+def test_grey_png_with_alpha_is_grey(tmp_path: Path) -> None:
+    """Grey and alpha, which OpenCV gives as four bands, is one band, or three equal ones."""
+    both = pixels(2)
+    both[..., 1] |= 1
+    Image.fromarray(both, "LA").save(tmp_path / "a.png")
+    for bands in (1, 3):
+        read = read_image(tmp_path / "a.png", bands)
+        np.testing.assert_array_equal(read, np.repeat(both[..., :1], bands, 2))
 
 
 @pytest.mark.parametrize(("found", "wanted"), [(4, 3), (3, 4), (1, 4), (2, 3), (3, 1)])
@@ -310,8 +325,10 @@ def test_lzw_tiff_is_exact_or_refused(tmp_path: Path, mode: str, bands: int) -> 
     """Where only OpenCV can unpack a TIFF and would alter its bands, the error says the cure."""
     image = Image.fromarray(pixels(bands).squeeze(), mode)
     image.save(tmp_path / "a.tif", compression="tiff_lzw")
-    if mode == "CMYK" or (mode == "RGBA" and importlib.util.find_spec("imagecodecs") is None):
-        with pytest.raises(BadFileError, match="imagecodecs` or convert"):
+    missing = mode == "RGBA" and importlib.util.find_spec("imagecodecs") is None
+    if mode == "CMYK" or missing:
+        cure = "imagecodecs` or convert" if missing else "convert the file to RGB or grey"
+        with pytest.raises(BadFileError, match=cure):
             read_image(tmp_path / "a.tif", bands)
     else:
         np.testing.assert_array_equal(read_image(tmp_path / "a.tif", bands), pixels(bands))

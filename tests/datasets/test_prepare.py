@@ -103,6 +103,13 @@ def test_whole_images(tree: Path, tmp_path: Path) -> None:
         raw[3]["inputs"], COCOStuff15(str(tmp_path / "c"), transforms=steps)[3]["inputs"]
     )
     assert cached[3]["inputs"].shape == (3, 128, 128)
+    item = COCOStuff15(str(tree)).load(3)
+    squeezed = cv2.resize(item["img"], (128, 128), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(raw[3]["inputs"].permute(1, 2, 0).numpy(), squeezed)
+    cropped = COCOStuff15(str(tree), transforms=SCORING)
+    for squeezing in (raw, cached):
+        assert "ResizeWhole(size=128)" in squeezing.protocol()["transforms"]
+        assert squeezing.protocol()["transforms"] != cropped.protocol()["transforms"]
 
 
 def test_manifest_says_what_the_cache_is(cache: Path) -> None:
@@ -354,6 +361,29 @@ def test_potsdam_patches_pixel_by_pixel(tiles: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.array(COLOURS)[item["gt_seg_map"]], colours)
         merged = np.array([0, 1, 2, 2, 0, 1])[item["gt_seg_map"]]
         np.testing.assert_array_equal(three.load(index)["gt_seg_map"], merged)
+
+
+def test_potsdam_at_full_size(tiles: Path, tmp_path: Path) -> None:
+    """Uncut pixels in four times the patches, which the protocol of every score tells apart."""
+    prepare_potsdam(tiles, tmp_path / "halved")
+    prepare_potsdam(tiles, tmp_path / "full", halve=False)
+    halved, full = (Potsdam(str(tmp_path / name)) for name in ("halved", "full"))
+    assert (len(halved), len(full)) == (12, 48)
+    name = "top_potsdam_7_12"
+    pixels = tifffile.imread(tiles / f"4_Ortho_RGBIR/{name}_RGBIR.tif")
+    colours = tifffile.imread(tiles / f"5_Labels_for_participants/{name}_label.tif")
+    item = full.load(full.names().index(f"{name}_02_03"))
+    np.testing.assert_array_equal(item["img"], pixels[400:600, 600:800])
+    found = np.array(COLOURS)[item["gt_seg_map"]]
+    np.testing.assert_array_equal(found, colours[400:600, 600:800])
+    ways = [dataset.protocol() for dataset in (halved, full)]
+    assert [way["source"] for way in ways] == ["ISPRS tiles, halved", "ISPRS tiles, full size"]
+    assert ways[0]["manifest_sha256"] != ways[1]["manifest_sha256"]
+    with pytest.raises(FileExistsError, match="another protocol"):
+        prepare_potsdam(tiles, tmp_path / "halved", halve=False)
+    archive = samples.iic_archive(tmp_path / "archive")
+    with pytest.raises(ValueError, match="cut from ISPRS's tiles"):
+        prepare_potsdam(archive, tmp_path / "patches", halve=False)
 
 
 def test_potsdam_splits(tiles: Path, tmp_path: Path) -> None:

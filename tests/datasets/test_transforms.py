@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from sgseg.datasets import (
+    ColorJitter,
     CropTo,
     PackInputs,
     Rescale,
@@ -133,16 +135,58 @@ def test_random_crop_reaches_every_place() -> None:
     assert seen == {0, 1, 2, 4, 5, 6}
 
 
+def iic_crop(data: np.ndarray, size: int, start: tuple[int, int] | None = None) -> np.ndarray:
+    """``pad_if_too_small`` and ``pad_and_or_crop`` of IIC, from its description; by hand.
+
+    ``start`` is the corner of a random crop in the padded image; None crops the middle.
+    """
+    high, wide = max(data.shape[0], size), max(data.shape[1], size)
+    padded = np.full((high, wide, *data.shape[2:]), 255 if data.ndim == 2 else 0, data.dtype)
+    top = int(high / 2.0) - int(data.shape[0] / 2.0)
+    left = int(wide / 2.0) - int(data.shape[1] / 2.0)
+    for row in range(data.shape[0]):
+        for column in range(data.shape[1]):
+            padded[top + row, left + column] = data[row, column]
+    if start is None:
+        start = int(high / 2.0) - int(size / 2.0), int(wide / 2.0) - int(size / 2.0)
+    return padded[start[0] : start[0] + size, start[1] : start[1] + size]
+
+
+REAL_SIZES = [(360, 640), (640, 360), (480, 640), (427, 640), (500, 333), (200, 200), (388, 385)]
+
+
+@pytest.mark.parametrize("size", [128, 127])
+@pytest.mark.parametrize(("height", "width"), REAL_SIZES)
+def test_crop_is_that_of_iic(height: int, width: int, size: int) -> None:
+    """Scaled photographs are padded and cropped where IIC does, images and labels alike."""
+    scaled = Rescale(0.33, "bilinear")(sample(height, width))
+    cut = CropTo(size)(dict(scaled))
+    assert np.array_equal(cut["img"], iic_crop(scaled["img"], size))
+    assert np.array_equal(cut["gt_seg_map"], iic_crop(scaled["gt_seg_map"], size))
+
+
+@pytest.mark.parametrize(("height", "width"), REAL_SIZES)
+def test_random_crop_is_one_of_those_of_iic(height: int, width: int) -> None:
+    """A side that is too small is padded as for scoring, the other is cut anywhere."""
+    scaled = Rescale(0.33, "bilinear")(sample(height, width))
+    np.random.seed(0)
+    drawn = CropTo(128, random=True)(dict(scaled))
+    np.random.seed(0)
+    corner = [np.random.randint(max(side - 128, 0) + 1) for side in scaled["img"].shape[:2]]
+    for key in ("img", "gt_seg_map"):
+        assert np.array_equal(drawn[key], iic_crop(scaled[key], 128, (corner[0], corner[1])))
+
+
 @pytest.mark.parametrize("random", [False, True])
-@pytest.mark.parametrize("size", [(20, 50), (50, 20), (20, 20)])
+@pytest.mark.parametrize("size", [(20, 50), (50, 20), (20, 20), (21, 31)])
 def test_small_image_is_padded_and_its_padding_ignored(size: tuple[int, int], random: bool) -> None:
     """Padding gets label 255 and the pad value, so that it is never scored as a class."""
     results = sample(*size)
-    kept = min(size[0], 32), min(size[1], 32)
     cut = CropTo(32, random=random, pad=3)(dict(results))
     assert cut["img"].shape == (32, 32, 3) and cut["gt_seg_map"].shape == (32, 32)
+    top, left = (max(16 - side // 2, 0) for side in size)
     padding = np.ones((32, 32), bool)
-    padding[: kept[0], : kept[1]] = False
+    padding[top : top + size[0], left : left + size[1]] = False
     assert (cut["gt_seg_map"][padding] == 255).all()
     assert (cut["img"][padding] == 3).all()
     assert not (cut["gt_seg_map"][~padding] == 255).any()
@@ -266,3 +310,36 @@ def test_impossible_region_counts_raise() -> None:
     """No region is no superpixel."""
     with pytest.raises(ValueError, match="regions = 0"):
         SLICRegions(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "enhance"),
+    [
+        ("brightness", ImageEnhance.Brightness),
+        ("contrast", ImageEnhance.Contrast),
+        ("saturation", ImageEnhance.Color),
+    ],
+)
+def test_jitter_is_that_of_pillow(name: str, enhance: Any) -> None:
+    """What IIC's jitter makes of a PIL image, within the rounding of a level; infrared stays."""
+    off = dict(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    place = list(off).index(name)
+    image = sample(9, 11, 4)["img"]
+    for seed in range(4):
+        np.random.seed(seed)
+        found = ColorJitter(**off | {name: 0.4})(dict(img=image.copy()))["img"]
+        np.random.seed(seed)
+        np.random.permutation(4)
+        factor = 1 + 0.4 * (2 * np.random.rand(4, 1)[place, 0] - 1)
+        expected = np.array(enhance(Image.fromarray(image[..., :3])).enhance(factor))
+        assert np.abs(found[..., :3].astype(int) - expected).max() <= 1
+        assert np.abs(found[..., :3].astype(int) - image[..., :3]).max() > 3
+        assert np.array_equal(found[..., 3], image[..., 3])
+
+
+def test_jitter_refuses_what_it_cannot_do() -> None:
+    """Widths beyond their bounds, and images that are not of 8 bits."""
+    with pytest.raises(ValueError, match=r"hue = 0\.7"):
+        ColorJitter(hue=0.7)
+    with pytest.raises(ValueError, match="holds float32"):
+        ColorJitter()(sample(4, 4, 3, "float32"))

@@ -157,8 +157,9 @@ def test_all_twelve_at_once(folder: Path, tmp_path: Path) -> None:
 
 
 def test_kinds_are_explained() -> None:
-    """Each kind that is planted has its meaning in the report; a cache adds `damaged`."""
-    assert set(KINDS) == {*TWELVE, "damaged"}
+    """Each kind that is planted has its meaning in the report; a cache adds `damaged`, scenes of
+    their own (test_pixels, test_scan) the others."""
+    assert set(KINDS) == {*TWELVE, "damaged", "pages", "labels", "classes"}
 
 
 @pytest.mark.parametrize(

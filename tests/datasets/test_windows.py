@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from sgseg.datasets.files import BadFileError, read_image
+from sgseg.datasets.badfile import BadFileError
+from sgseg.datasets.files import read_image
 from sgseg.datasets.georeference import geo_tags, write_geotiff
-from sgseg.datasets.windows import ArrayRows, TiffRows, open_rows
+from sgseg.datasets.windows import Mapped, TiffRows, open_rows
 
 FORMS: dict[str, dict[str, Any]] = {
     "one strip": dict(),
@@ -76,8 +77,8 @@ def test_a_plain_tiff_is_mapped(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     write(path, image(4, "uint8"), {})
     source = open_rows(path, 4)
-    assert isinstance(source, ArrayRows)
-    assert isinstance(source.image, np.memmap)
+    assert isinstance(source, TiffRows) and isinstance(source.source, Mapped)
+    assert isinstance(source.source.image, np.memmap)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.npy", "empty.tif", "missing.tif", "short.tif"])

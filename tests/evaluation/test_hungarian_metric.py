@@ -187,11 +187,22 @@ def test_usage_entropy(pred: list[int], entropy: float) -> None:
     assert not str(record["usage_entropy"]).startswith("-")
 
 
-def test_nothing_scored_is_nan() -> None:
-    """A set that is all ignored has no accuracy, rather than 0 or 100."""
-    record = evaluated(metric(), [[sample([[0, 1]], [[255, 255]])]], 1)
-    assert np.isnan(record["accuracy"]) and np.isnan(record["miou"])
-    assert record["pixels"] == 0
+def test_nothing_scored_raises() -> None:
+    """A set that is all ignored has no score: an error says so, rather than nan in a record."""
+    with pytest.raises(ValueError, match="every pixel of the scored set is ignored"):
+        evaluated(metric(), [[sample([[0, 1]], [[255, 255]])]], 1)
+
+
+def test_absent_classes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks of 0 and 255 score one class, always right: record, log and likely cause say so."""
+    said: list[str] = []
+    monkeypatch.setattr(
+        "sgseg.evaluation.hungarian.print_log", lambda text, **options: said.append(text)
+    )
+    record = evaluated(metric(), [[sample([[0, 1]], [[0, 255]])]], 1)
+    names = [entry["name"] for entry in record["per_class"]]
+    assert record["absent_classes"] == names[1:]
+    assert "2 of 3 classes have no pixel" in said[0] and "masks of 0 and 255" in said[0]
 
 
 def test_record_is_plain_json() -> None:

@@ -181,6 +181,29 @@ def test_views_differ_in_light_only() -> None:
     torch.testing.assert_close(gain[:, 0], gain[:, 1], rtol=1e-4, atol=1e-4)
 
 
+def test_one_jittered_image_for_both_orders() -> None:
+    """Shared, both readings see one jittered image and its superpixels; else each sees its own."""
+    readings = {}
+    for shared in (True, False):
+        views = dict(type="PhotometricViews", roll=True, shared=shared)
+        model = build(views=views, predict_orders=(1,)).train()
+        seen = []
+        model.backbone.register_forward_pre_hook(lambda _, given, to=seen: to.append(given[0]))
+        state = model._read_twice(images())
+        readings[shared] = state
+        own, other = state.view_images
+        assert torch.equal(own, other) == shared
+        assert len(seen) == 1 and len(seen[0]) == len(images()) * (1 if shared else 2)
+        assert torch.equal(seen[0][: len(own)], own) and not torch.allclose(own, images())
+    state = readings[True]
+    drawn = PhotometricViews(roll=True, shared=True)(images(), StepDraws(0).generator())
+    assert torch.equal(drawn.images[0], state.view_images[0])
+    assert drawn.images[0] is drawn.images[1] and drawn.shifts[0] == drawn.shifts[1]
+    unlit = PhotometricViews(contrast=0, brightness=0, band_gain=0, roll=True, shared=True)
+    pair = unlit(images(), torch.Generator().manual_seed(5))
+    assert all(torch.equal(pair.align(n, pair.images[n]), images()) for n in (0, 1))
+
+
 def test_two_views_run_the_whole_model() -> None:
     """With views each reading has its own superpixels: the record holds 2B images."""
     model = build(views=dict(type="PhotometricViews"), fusion=dict(type="GatedFusion"))

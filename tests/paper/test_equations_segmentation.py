@@ -295,6 +295,15 @@ def test_eq20_both_readings_rebuild_the_image() -> None:
     agree(ImageReconstructionLoss()(state), eq20(state))
 
 
+def test_eq20_as_printed() -> None:
+    """Without a mean: the sum over each image's pixels and bands, averaged over the images."""
+    state = full_state()
+    total = ImageReconstructionLoss(reduction="sum")(state)
+    agree(total, eq20(state) * state.image[0].numel())
+    with pytest.raises(ValueError, match="reduction = 'none'"):
+        ImageReconstructionLoss(reduction="none")  # type: ignore[arg-type]
+
+
 def test_eq21_segmentation_loss() -> None:
     """The CNN's loss is the mutual information loss plus the reconstruction, both with weight 1."""
     state = full_state()

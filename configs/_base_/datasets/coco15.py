@@ -6,8 +6,8 @@ from mmengine.dataset import DefaultSampler, default_collate
 from sgseg.datasets import COCOStuff15, CropTo, DrawSampler, PackInputs, Rescale
 from sgseg.evaluation import HungarianMetric
 
+total_batch_size = 64  # Table 12; over all processes
 train_dataloader = dict(
-    batch_size=64,
     num_workers=4,
     persistent_workers=True,
     drop_last=True,

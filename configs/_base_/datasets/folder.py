@@ -13,8 +13,8 @@ from sgseg.datasets import (
 )
 from sgseg.evaluation import HungarianMetric
 
+total_batch_size = 16  # over all processes
 train_dataloader = dict(
-    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     drop_last=True,

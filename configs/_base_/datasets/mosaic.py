@@ -5,8 +5,8 @@ from mmengine.dataset import DefaultSampler, default_collate
 from sgseg.datasets import DrawSampler, PackInputs, TextureMosaic
 from sgseg.evaluation import HungarianMetric
 
+total_batch_size = 8  # over all processes
 train_dataloader = dict(
-    batch_size=8,
     num_workers=0,
     drop_last=True,
     sampler=dict(type=DrawSampler, shuffle=True),

@@ -7,8 +7,8 @@ from mmengine.dataset import DefaultSampler, default_collate
 from sgseg.datasets import DrawSampler, PackInputs, Potsdam
 from sgseg.evaluation import HungarianMetric
 
+total_batch_size = 32  # Table 12; over all processes
 train_dataloader = dict(
-    batch_size=32,
     num_workers=4,
     persistent_workers=True,
     drop_last=True,

@@ -20,7 +20,8 @@ model = dict(
     type=SGSeg,
     # Eq 10's sigma = 10 supposes a standardised image.
     data_preprocessor=dict(type=ImagePreprocessor, bands=3, standardise="image"),
-    # Batch 64 fits 24 GB so; the step takes as long in float32, 2 % longer in bfloat16.
+    # With --amp batch 64 fits 24 GB so, in float32 it does not; the step takes as long in float32,
+    # 2 % longer in bfloat16.
     backbone=dict(type=SPNN, in_channels=3, num_superpixels=200, base_channels=64, checkpoint=True),
     neck=dict(
         type=GraphNeck,

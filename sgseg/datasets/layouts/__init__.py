@@ -17,7 +17,11 @@ __all__ = ["Fault", "Finding", "Layout", "find_layout"]
 
 
 def find_layout(
-    root: str | Path, bands: int | None, size: tuple[int, int] | None, label_map: str | None
+    root: str | Path,
+    bands: int | None,
+    size: tuple[int, int] | None,
+    label_map: str | None,
+    value_range: tuple[float, float] | None = None,
 ) -> Layout:
     """The layout of ``root``; see :func:`sgseg.datasets.verify.verify` for the arguments."""
     root = Path(root)
@@ -32,4 +36,4 @@ def find_layout(
         return ArchiveLayout(root)
     if next(root.rglob("top_potsdam_*_RGBIR.tif"), None):
         return TilesLayout(root)
-    return FolderLayout(root, bands, size, label_map)
+    return FolderLayout(root, bands, size, label_map, value_range)

@@ -9,10 +9,10 @@ from ...ops.matching import IGNORE
 from ..badfile import BadFileError
 from ..cache import INDEX, MANIFEST, Cache, sha256, shard_name
 from ..potsdam import CLASSES
-from .finding import Fault, Finding, looked_at
+from .finding import Fault, Finding, Layout, looked_at
 
 
-class CacheLayout:
+class CacheLayout(Layout):
     """A prepared cache; items are row numbers."""
 
     title = "prepared cache"

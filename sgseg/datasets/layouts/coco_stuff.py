@@ -7,10 +7,10 @@ from pathlib import Path
 from ..badfile import BadFileError
 from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
 from ..files import read_image
-from .finding import Fault, Finding, as_fault, looked_at
+from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 
-class COCOLayout:
+class COCOLayout(Layout):
     """COCO-Stuff as it comes; items are (split, id)."""
 
     title = "COCO-Stuff tree"

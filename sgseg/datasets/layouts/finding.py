@@ -28,7 +28,16 @@ class Finding(NamedTuple):
     digest: bytes | None = None
     """Of the image's pixels."""
     dtype: str | None = None
+    """Of the samples in the file."""
     size: tuple[int, ...] | None = None
+    top: float = 0.0
+    """Largest sample."""
+    nodata: int = 0
+    """Pixels that are no data."""
+    turned: bool = False
+    """Whether the image was turned upright by its orientation tag."""
+    labels: frozenset[int] | None = None
+    """Raw values of the label map."""
 
 
 class Layout(Protocol):
@@ -59,15 +68,29 @@ class Layout(Protocol):
     def path(self, item: Any) -> Path:
         """The item's image."""
 
+    def conclusions(
+        self, items: Sequence[Any], findings: Sequence[Finding]
+    ) -> tuple[list[Fault], list[str]]:
+        """Faults and notes that follow from all items together."""
+        return [], []
+
 
 def as_fault(error: BadFileError) -> Fault:
     """A reading error as a fault of its kind."""
     return Fault(error.kind, str(error.path), error.fault)
 
 
-def looked_at(image: np.ndarray | None, faults: list[Fault]) -> Finding:
-    """What is known of an item whose image could be read, or could not."""
+def looked_at(
+    image: np.ndarray | None, faults: list[Fault], dtype: np.dtype[Any] | None = None
+) -> Finding:
+    """What is known of an item whose image could be read, or could not.
+
+    Args:
+        image: its pixels.
+        faults: of the item.
+        dtype: of its samples in the file; default the pixels'.
+    """
     if image is None:
         return Finding(faults)
     digest = hashlib.sha256(str(image.shape).encode() + np.ascontiguousarray(image).tobytes())
-    return Finding(faults, digest.digest(), str(image.dtype), image.shape[:2])
+    return Finding(faults, digest.digest(), str(dtype or image.dtype), image.shape[:2])

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..files import LABEL_SUFFIXES, BadFileError, read_image, read_label, read_list
-from ..folder import (
-    LabelTable,
-    apply_table,
-    find_label,
-    image_folder,
-    item_name,
-    label_table,
-    list_images,
-)
-from .finding import Fault, Finding, as_fault, looked_at
+from ...ops.matching import IGNORE, absence
+from ..badfile import BadFileError
+from ..files import LABEL_SUFFIXES, read_label, read_list, read_stored
+from ..folder import find_label, find_labels, item_name, shared_names, turned_hint
+from ..labels import LabelTable, apply_table, label_table
+from ..pixels import pixels_of
+from ..scan import scan
+from ..units import units_of
+from .finding import Fault, Finding, Layout, as_fault, looked_at
+
+Range = tuple[float, float]
+_SPARSE = 2**15
+"""A 16-bit image without a sample from here on uses less than half of its type."""
 
 
-class FolderLayout:
+class FolderLayout(Layout):
     """``images/``, ``labels/``, lists; items are (split, image, label or None).
 
     Lists are the ``.txt`` files in the folder with train, val or test in their name, except
@@ -31,24 +33,37 @@ class FolderLayout:
     title = "folder"
 
     def __init__(
-        self, root: Path, bands: int | None, size: tuple[int, int] | None, label_map: str | None
+        self,
+        root: Path,
+        bands: int | None,
+        size: tuple[int, int] | None,
+        label_map: str | None,
+        value_range: Range | None = None,
     ) -> None:
-        self.root, self.size = root, size
+        self.root, self.size, self.value_range = root, size, value_range
         self.one_size = False
-        self.paths = list_images(root)
+        self.scan = scan(root)
+        self.paths = self.scan.paths
         self.bands = bands or _common_bands(self.paths)
         self.labelled = (root / "labels").is_dir()
+        self.names: tuple[str, ...] = ()
         self.table: LabelTable | None = None
+        self.faults: list[Fault] = []
         if self.labelled and (label_map or (root / "classes.txt").is_file()):
-            _, self.table = label_table(root, label_map, None)
+            self._read_classes(label_map)
         self.lists = {
             path.stem: read_list(path)
             for path in sorted(root.glob("*.txt"))
             if any(word in path.stem for word in ("train", "val", "test"))
         }
-        folder = image_folder(root)
         self.by_name = {item_name(path, root): path for path in self.paths}
-        self.by_name |= {str(path.relative_to(folder)): path for path in self.paths}
+        self.by_name |= {str(path.relative_to(self.scan.root)): path for path in self.paths}
+
+    def _read_classes(self, label_map: str | None) -> None:
+        try:
+            self.names, self.table = label_table(self.root, label_map, None)
+        except ValueError as error:
+            self.faults.append(Fault("classes", str(self.root / "classes.txt"), str(error)))
 
     def items(self) -> list[tuple[str, Path, Path | None]]:
         listed = [
@@ -62,7 +77,7 @@ class FolderLayout:
         return [(split, path, find_label(path, self.root)) for split, path in listed + rest]
 
     def structure(self, published: bool) -> list[Fault]:
-        faults = [
+        faults = self.faults + [
             Fault("missing_partner", str(self.root / f"{split}.txt"), f"lists {name!r}, not there")
             for split, names in self.lists.items()
             for name in names
@@ -80,7 +95,16 @@ class FolderLayout:
             for split, path, label in self.items()
             if label is None and "unlabelled" not in split
         ]
-        stems = {path.relative_to(image_folder(self.root)).with_suffix("") for path in self.paths}
+        faults += [
+            Fault("count", str(path), f"has {len(own)} label maps, {own[0]} and {own[1]}")
+            for path in self.paths
+            if len(own := find_labels(path, self.root)) > 1
+        ]
+        faults += [
+            Fault("count", str(second), f"shares its name, and so its label map, with {first}")
+            for first, second, *_ in shared_names(self.paths, self.root).values()
+        ]
+        stems = {path.relative_to(self.scan.root).with_suffix("") for path in self.paths}
         maps = self.root / "labels"
         faults += [
             Fault("missing_partner", str(path), "a label map without its image")
@@ -91,34 +115,108 @@ class FolderLayout:
         return faults
 
     def notes(self) -> list[str]:
-        unknown = self.labelled and self.table is None
-        return [f"{self.bands} bands"] + ["no classes.txt: label values not checked"] * unknown
+        notes = [self.scan.sentence(), f"{self.bands} bands"]
+        notes += ["no classes.txt: label values not checked"] * (
+            self.labelled and self.table is None and not self.faults
+        )
+        spelt: dict[str, list[Path]] = defaultdict(list)
+        for path in self.paths:
+            spelt[str(path).casefold()].append(path)
+        notes += [
+            f"{pair[0]} and {pair[1]} differ in case alone: one file on Windows and macOS"
+            for pair in spelt.values()
+            if len(pair) > 1
+        ]
+        return notes
 
     def check(self, item: tuple[str, Path, Path | None]) -> Finding:
         _, path, label_path = item
         faults: list[Fault] = []
-        image = None
+        found, size, labels = Finding(), None, None
         try:
-            image = read_image(path, self.bands)
-            if self.size is not None and image.shape[:2] != self.size:
-                message = f"is of {image.shape[:2]}, expected {self.size}"
-                faults.append(Fault("size", str(path), message))
+            found = self._look(path, faults)
+            size = found.size
         except BadFileError as error:
             faults.append(as_fault(error))
         try:
             if label_path is not None:
-                self._check_label(label_path, image)
+                labels = self._check_label(label_path, size)
         except BadFileError as error:
             faults.append(as_fault(error))
-        return looked_at(image, faults)
+        return found._replace(faults=faults, labels=labels)
 
-    def _check_label(self, path: Path, image: np.ndarray | None) -> None:
+    def _look(self, path: Path, faults: list[Fault]) -> Finding:
+        """Read an image; what stands in its file as well as what a network would get."""
+        stored = read_stored(path)
+        try:
+            units = units_of(stored.image.dtype, self.value_range)
+        except ValueError as error:
+            raise BadFileError(path, str(error), "dtype") from error
+        image, valid = pixels_of(path, stored, self.bands, units)
+        if self.size is not None and image.shape[:2] != self.size:
+            message = f"is of {image.shape[:2]}, expected {self.size}"
+            faults.append(Fault("size", str(path), message))
+        return looked_at(image, faults, stored.image.dtype)._replace(
+            top=float(stored.image.max()),
+            nodata=0 if valid is None else int((~valid).sum()),
+            turned=stored.turned,
+        )
+
+    def _check_label(self, path: Path, size: tuple[int, ...] | None) -> frozenset[int]:
         label = read_label(path)
-        if image is not None and label.shape != image.shape[:2]:
-            fault = f"is of {label.shape}, its image of {image.shape[:2]}"
-            raise BadFileError(path, fault, "label_size")
+        if size is not None and label.shape != size:
+            hint = turned_hint(label.shape, (size[0], size[1]))
+            raise BadFileError(
+                path, f"is of {label.shape}, its image of {size}{hint}", "label_size"
+            )
         if self.table is not None:
             apply_table(label, self.table, path)
+        return frozenset(np.unique(label).tolist())
+
+    def conclusions(
+        self, items: Sequence[tuple[str, Path, Path | None]], findings: Sequence[Finding]
+    ) -> tuple[list[Fault], list[str]]:
+        faults, notes = self._of_labels(items, findings)
+        sparse = [f for f in findings if f.dtype == "uint16" and f.top < _SPARSE]
+        if sparse and self.value_range is None:
+            top = max(found.top for found in sparse)
+            notes.append(
+                f"{len(sparse)} images of uint16 hold nothing above {top:g} and are read as parts "
+                f"of 65535: state what the values mean, value_range=(0, {top:g}) for example "
+                "(--value-range LOW HIGH)"
+            )
+        hidden = [found.nodata for found in findings if found.nodata]
+        if hidden:
+            notes.append(f"{len(hidden)} images hold {sum(hidden)} pixels that are no data")
+        turned = sum(found.turned for found in findings)
+        if turned:
+            notes.append(
+                f"{turned} images are turned upright by their orientation tag; their label maps "
+                "must lie so too, or have the same tag"
+            )
+        return faults, notes
+
+    def _of_labels(
+        self, items: Sequence[tuple[str, Path, Path | None]], findings: Sequence[Finding]
+    ) -> tuple[list[Fault], list[str]]:
+        """Label maps that score nothing, or leave a named class out."""
+        values = [found.labels for found in findings if found.labels is not None]
+        raw = frozenset[int]().union(*values)
+        where = str(self.root / "labels")
+        if values and raw <= {IGNORE}:
+            return [Fault("labels", where, f"all pixels of {len(values)} maps are ignored")], []
+        if self.table is None or not values:
+            return [], []
+        notes = []
+        for split in dict.fromkeys(item[0] for item in items):
+            part = [f.labels or () for i, f in zip(items, findings, strict=True) if i[0] == split]
+            held = {int(self.table[v]) for v in frozenset[int]().union(*part) if 0 <= v <= IGNORE}
+            absent = [name for number, name in enumerate(self.names) if number not in held]
+            if absent:
+                notes.append(f"{split}: {absence(absent, len(self.names), raw)}")
+        if notes and raw == {0, IGNORE}:
+            return [Fault("labels", where, note) for note in notes], []
+        return [], notes
 
     def key(self, item: tuple[str, Path, Path | None]) -> str:
         return item_name(item[1], self.root)
@@ -131,16 +229,13 @@ class FolderLayout:
 
 
 def _common_bands(paths: Sequence[Path]) -> int:
-    """What most of some fifty images have, read as they are."""
+    """What most of some fifty images have, opacity not counted."""
     found: Counter[int] = Counter()
     for path in paths[:: max(1, len(paths) // 50)]:
-        for bands in (3, 4, 1, 2):
-            try:
-                read_image(path, bands)
-            except BadFileError as error:
-                if error.kind == "bands":
-                    continue
-                break
-            found[bands] += 1
-            break
+        try:
+            stored = read_stored(path)
+        except BadFileError:
+            continue
+        bands = stored.image.shape[2] - (stored.opacity == "sure")
+        found[3 if bands == 1 and stored.opacity else bands] += 1
     return found.most_common(1)[0][0] if found else 3

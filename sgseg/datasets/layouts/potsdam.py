@@ -8,10 +8,10 @@ from ..badfile import BadFileError
 from ..files import read_image, read_list
 from ..potsdam import COUNTS, LABELLED_TILES, SPLITS
 from ..prepare.potsdam import OFF_PALETTE_WARNING, MatPatches, find_tiles, palette_classes
-from .finding import Fault, Finding, as_fault, looked_at
+from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 
-class TilesLayout:
+class TilesLayout(Layout):
     """Potsdam's tiles; items are (name, image, label or None)."""
 
     title = "Potsdam tiles"
@@ -78,7 +78,7 @@ class TilesLayout:
         return item[1]
 
 
-class ArchiveLayout:
+class ArchiveLayout(Layout):
     """IIC's Potsdam archive; items are (split, id)."""
 
     title = "IIC's Potsdam archive"

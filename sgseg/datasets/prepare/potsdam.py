@@ -43,6 +43,7 @@ class Tile(NamedTuple):
     rows: int
     """Patches from top to bottom."""
     columns: int
+    halved: bool = True
 
     def names(self) -> list[str]:
         """``top_potsdam_{tile}_{row:02d}_{column:02d}``."""
@@ -50,8 +51,8 @@ class Tile(NamedTuple):
         return [f"top_potsdam_{self.name}_{row:02d}_{column:02d}" for row, column in places]
 
     def samples(self) -> Iterator[Sample]:
-        """Halved patches, row by row."""
-        image, classes, off = self._halved()
+        """Patches, row by row."""
+        image, classes, off = self._scaled()
         for top in range(0, self.rows * PATCH, PATCH):
             for left in range(0, self.columns * PATCH, PATCH):
                 window = np.s_[top : top + PATCH, left : left + PATCH]
@@ -60,7 +61,7 @@ class Tile(NamedTuple):
                 else:
                     yield Sample(image[window], classes[window], int(off[window].sum()))
 
-    def _halved(self) -> tuple[Array, Array | None, Array | None]:
+    def _scaled(self) -> tuple[Array, Array | None, Array | None]:
         results = dict(img=read_image(self.image, 4))
         size = results["img"].shape[:2]
         if self.label is not None:
@@ -70,7 +71,8 @@ class Tile(NamedTuple):
                     self.label, f"is of {colours.shape[:2]}, its tile of {size}", "label_size"
                 )
             results["gt_seg_map"] = colours
-        results = Rescale(HALF, "bilinear")(results)
+        if self.halved:
+            results = Rescale(HALF, "bilinear")(results)
         if self.label is None:
             return results["img"], None, None
         return results["img"], *palette_classes(results["gt_seg_map"])
@@ -195,6 +197,7 @@ def prepare_potsdam(
     out: str | Path,
     workers: int = 1,
     progress: Progress | None = None,
+    halve: bool = True,
 ) -> Cache:
     """Prepare Potsdam once for 6 and 3 classes.
 
@@ -204,12 +207,15 @@ def prepare_potsdam(
         out: folder of the cache.
         workers: processes; each holds a tile, about 1 GB.
         progress: see :func:`sgseg.datasets.prepare.build.build`.
+        halve: halve the tiles before they are cut, as IIC: 225 patches of a tile of 6000 x 6000
+            pixels; else 900, of the other reading of "split into 200 x 200 patches".
 
     Raises:
         FileNotFoundError: if the folder holds neither.
+        ValueError: for IIC's archive, whose patches are halved, with ``halve=False``.
         BadFileError, FileExistsError, OSError: see ``build``.
     """
-    cache = build(plan_potsdam(source), out, workers, progress)
+    cache = build(plan_potsdam(source, halve), out, workers, progress)
     share = cache.manifest["off_palette"]["share"]
     if share > OFF_PALETTE_WARNING:
         print_log(
@@ -221,16 +227,22 @@ def prepare_potsdam(
     return cache
 
 
-def plan_potsdam(source: str | Path) -> Plan:
+def plan_potsdam(source: str | Path, halve: bool = True) -> Plan:
     """What :func:`prepare_potsdam` will write."""
     jobs: Sequence[Tile] | Sequence[MatPatches]
     making: dict[str, Any]
+    if is_archive(source) and not halve:
+        raise ValueError(
+            f"{source}: IIC's archive holds patches of halved tiles; full-size patches are cut "
+            "from ISPRS's tiles top_potsdam_*_RGBIR.tif"
+        )
     if is_archive(source):
         jobs, split_of = _archive(Path(source))
         making = dict(source="IIC's archive")
     else:
-        jobs, split_of = _tiles(source)
-        making = dict(source="ISPRS tiles, halved", labelled_test_seed=TEST_SEED)
+        jobs, split_of = _tiles(source, halve)
+        size = "halved" if halve else "full size"
+        making = dict(source=f"ISPRS tiles, {size}", labelled_test_seed=TEST_SEED)
     counts = {split: split_of.count(number) for number, split in enumerate(SPLITS)}
     if counts != COUNTS:
         print_log(
@@ -255,13 +267,16 @@ def plan_potsdam(source: str | Path) -> Plan:
     )
 
 
-def _tiles(source: str | Path) -> tuple[list[Tile], list[int]]:
-    jobs = []
+def _tiles(source: str | Path, halve: bool) -> tuple[list[Tile], list[int]]:
+    jobs, factor = [], HALF if halve else 1.0
     for name, (image, label) in find_tiles(source).items():
-        height, width = (int(side * HALF) // PATCH for side in tile_size(image))
+        height, width = (int(side * factor) // PATCH for side in tile_size(image))
         if not height or not width:
-            raise BadFileError(image, "is smaller than one patch of 400 x 400 pixels", "size")
-        jobs.append(Tile(name, image, label, height, width))
+            side = int(PATCH / factor)
+            raise BadFileError(
+                image, f"is smaller than one patch of {side} x {side} pixels", "size"
+            )
+        jobs.append(Tile(name, image, label, height, width, halve))
     missing = [job.name for job in jobs if job.label is None and job.name in LABELLED_TILES]
     if missing:
         print_log(

@@ -5,6 +5,7 @@ from .edge_norm import Aggregation, EdgeNorm
 from .fusion import ConcatFusion, GatedFusion
 from .initialise import kaiming_, xavier_
 from .node_mlp import NodeMLP, NodeNorm
+from .over_ranks import over_ranks, place
 from .raster_attention import RasterAttention
 from .raster_conv import RasterConv2d
 from .recompute import recomputed
@@ -20,6 +21,8 @@ __all__ = [
     "RasterAttention",
     "RasterConv2d",
     "kaiming_",
+    "over_ranks",
+    "place",
     "recomputed",
     "xavier_",
 ]

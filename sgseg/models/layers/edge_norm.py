@@ -16,11 +16,11 @@ from typing import Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from ...ops.edges import edge_moments, largest_edge, mean_of_relu
 from ...ops.precision import full_precision
 from .node_mlp import NodeNorm
+from .over_ranks import over_ranks
 
 Aggregation = Literal["max", "mean"]
 
@@ -91,7 +91,7 @@ class EdgeNorm(NodeNorm):
             return self._running(sign)
         count: float | Tensor = edges
         if isinstance(norm, nn.SyncBatchNorm) and dist.is_available() and dist.is_initialized():
-            mean, variance, count = _over_ranks(mean, variance, edges, norm.process_group)
+            mean, variance, count = _whole(mean, variance, edges, norm.process_group)
         assert norm.momentum is not None  # NodeNorm leaves torch's 0.1
         with torch.no_grad():
             norm.num_batches_tracked.add_(1)
@@ -101,14 +101,13 @@ class EdgeNorm(NodeNorm):
         return mean, variance
 
 
-def _over_ranks(
+def _whole(
     mean: Tensor, variance: Tensor, edges: int, group: dist.ProcessGroup | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, variance and number of all processes' edges; a process may have fewer images."""
-    group = group or dist.group.WORLD
     own = mean.new_full((), edges)
-    total = all_reduce(own.clone(), group=group)
+    total = over_ranks(own, group)
     share = own / total
-    whole = all_reduce(mean * share, group=group)  # (C,)
+    whole = over_ranks(mean * share, group)  # (C,)
     spread = (variance + (mean - whole).square()) * share  # (C,)
-    return whole, all_reduce(spread, group=group), total
+    return whole, over_ranks(spread, group), total

@@ -25,8 +25,10 @@ class _StatisticsAtRest(AbstractContextManager[None]):
         self._norms = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
 
     def __enter__(self) -> None:
-        for norm, _, _ in self._norms:
-            norm.momentum, norm.num_batches_tracked = 0.0, None
+        for norm, _, count in self._norms:
+            # A counter to spend: SyncBatchNorm refuses to be without one.
+            spent = None if count is None else count.clone()
+            norm.momentum, norm.num_batches_tracked = 0.0, spent
 
     def __exit__(self, *error: Any) -> None:
         for norm, momentum, count in self._norms:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import torch.distributed as dist
+from typing import Literal, get_args
+
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from ...ops.information import information_of_joint, joint_counts
 from ...ops.precision import full_precision
 from ...registry import MODELS
 from ...structures import SegState, View
+from ..layers import over_ranks
 from .base import SegLoss
+
+Reduction = Literal["mean", "sum"]
 
 
 def _views(state: SegState, loss: SegLoss) -> tuple[View, View]:
@@ -54,9 +57,7 @@ class MutualInformationLoss(SegLoss):
         """Minus Eq 19."""
         first, second = _views(state, self)
         joint = joint_counts(first.probability, second.probability, self.half_window)
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            # The autograd-aware reduction: dist.all_reduce would halve the gradient on two ranks.
-            joint = all_reduce(joint)
+        joint = over_ranks(joint)
         if self.collapsed:
             joint = joint.sum(0, keepdim=True)  # (1, K, K)
         if self.symmetric:
@@ -65,25 +66,41 @@ class MutualInformationLoss(SegLoss):
 
 
 @full_precision
-def _reconstruction(first: Tensor, seen: Tensor, second: Tensor, seen_too: Tensor) -> Tensor:
-    return (first - seen).square().mean() + (second - seen_too).square().mean()
+def _squares(image: Tensor, other: Tensor, reduction: Reduction) -> Tensor:
+    """Squared differences, over each image their mean or their sum; then the batch's mean."""
+    squares = (image - other).square()
+    return squares.mean() if reduction == "mean" else squares.sum() / len(squares)
 
 
 @MODELS.register_module()
 class ImageReconstructionLoss(SegLoss):
     """Both readings rebuild the image they saw (Eq 20).
 
-    Mean over pixels and bands: the bare sum of Eq 20 would outweigh the mutual information by
-    four orders of magnitude.
-
     Args:
         weight: 1 in Eq 21.
+        reduction: ``mean`` over pixels and bands, or the bare ``sum`` that Eq 20 prints, which
+            outweighs the mutual information by four orders of magnitude; either is averaged over
+            the batch.
+
+    Raises:
+        ValueError: for another reduction.
     """
 
+    def __init__(self, weight: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(weight)
+        if reduction not in get_args(Reduction):
+            raise ValueError(
+                f"ImageReconstructionLoss: reduction = {reduction!r}; choose one of "
+                f"{get_args(Reduction)}"
+            )
+        self.reduction: Reduction = reduction
+
     def term(self, state: SegState) -> Tensor:
-        """Eq 20 as a mean, summed over the two readings."""
+        """Eq 20, summed over the two readings."""
         first, second = _views(state, self)
         if state.view_images is None:
             raise ValueError("ImageReconstructionLoss needs the images that the readings saw")
-        seen = state.view_images
-        return _reconstruction(first.reconstruction, seen[0], second.reconstruction, seen[1])
+        own, other = state.view_images
+        return _squares(first.reconstruction, own, self.reduction) + _squares(
+            second.reconstruction, other, self.reduction
+        )

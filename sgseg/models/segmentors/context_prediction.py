@@ -12,6 +12,7 @@ from ...ops.photometry import drop_colours
 from ...ops.sampling import at_pixels, windows
 from ...registry import MODELS
 from ...structures import SegState
+from ..layers import over_ranks
 from .base import UnsupervisedSegmentor
 from .context_tasks import PatchPairs
 from .draws import StepDraws
@@ -83,7 +84,9 @@ class ContextPrediction(UnsupervisedSegmentor):
         first, second = (self._cut(feature, centres, size) for centres in pairs[:2])
         losses = self.task.losses(self.context_head(first, second), pairs.target)  # (B,)
         counts = losses.new_ones(len(losses)) if mask is None else _either(pairs, mask)
-        return dict(loss_context=(losses * counts).sum() / counts.sum().clamp_min(1))
+        sums = torch.stack([(losses * counts).sum(), counts.sum()])
+        total, counted = over_ranks(sums)  # masks leave every process another number of pairs
+        return dict(loss_context=total / counted.clamp_min(1))
 
     def features(self, inputs: Tensor) -> Tensor:
         """What is clustered, before enlargement: (B, D, h, w)."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from ...ops.raster import NUM_ORDERS
+from ..layers import place
 
 
 class StepDraws(nn.Module):
@@ -33,8 +33,7 @@ class StepDraws(nn.Module):
 
     def generator(self) -> torch.Generator:
         """A CPU generator for this step and rank."""
-        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        entropy = np.random.SeedSequence((self.seed, self.step, rank)).generate_state(1, np.uint64)
+        entropy = np.random.SeedSequence((self.seed, self.step, place()[0])).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(entropy[0] >> 1))
 
     def get_extra_state(self) -> Tensor:

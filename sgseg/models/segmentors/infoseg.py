@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from ...ops.precision import full_precision
 from ...registry import MODELS
 from ...structures import SegState
 from ..decode_heads import LocalGlobal
+from ..layers import over_ranks, place
 from .base import UnsupervisedSegmentor
 from .draws import StepDraws
 
@@ -29,7 +31,8 @@ def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
 
     Args:
         local: L, (B, P, d).
-        mixed: S, (B, P, d); the previous image of the batch gives the negative.
+        mixed: S, (B, P, d); the previous image of the batch gives the negative. The batch is
+            that of all processes, each of which has as many images.
 
     Returns:
         Scalar; 2 log 2 when nothing is told apart.
@@ -37,11 +40,24 @@ def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
     Raises:
         ValueError: for a batch of one image, which has no other to be told from.
     """
-    if len(local) < 2:
+    if len(local) * place()[1] < 2:
         raise ValueError("InfoSeg needs two images or more in a batch: raise batch_size")
     positive = (local * mixed).sum(2)  # (B, P)
-    negative = (local * mixed.roll(1, 0)).sum(2)  # (B, P)
+    negative = (local * _previous(mixed)).sum(2)  # (B, P)
     return F.softplus(-positive).mean() + F.softplus(negative).mean()
+
+
+def _previous(x: Tensor) -> Tensor:
+    """(B, ...): for each image the one in front of it in the batch of all processes, in a ring."""
+    rank, world = place()
+    lasts = x.new_zeros(world, *x.shape[1:])
+    lasts[rank] = x[-1]
+    return torch.cat([over_ranks(lasts)[rank - 1, None], x[:-1]])
+
+
+def _class_use(assignment: Tensor) -> Tensor:
+    """(K,): mean of (B, P, K) over the images and places of all processes."""
+    return over_ranks(assignment.mean((0, 1))) / place()[1]
 
 
 @MODELS.register_module()
@@ -53,7 +69,7 @@ class InfoSeg(UnsupervisedSegmentor):
     Reconstruction from the description (Harb and Knoebelreiter, GCPR 2021): no code is public,
     and trunk, widths, temperature, rate and augmentation are ours.
 
-    Shapes: inputs (B, C, H, W) in [0, 1], B >= 2.
+    Shapes: inputs (B, C, H, W) in [0, 1], two images or more over all processes.
 
     Args:
         backbone: trunk with ``out_channels``, such as :class:`Net10a`.
@@ -90,7 +106,7 @@ class InfoSeg(UnsupervisedSegmentor):
         self.draws.advance()
         found: LocalGlobal = self.decode_head.describe(self.backbone(image))
         mixed = found.assignment.to(found.classes.dtype) @ found.classes  # (B, P, d)
-        usage = entropy(found.assignment.mean((0, 1)), 0)
+        usage = entropy(_class_use(found.assignment), 0)
         terms = dict(loss_information=local_global_loss(found.local, mixed))
         if self.balance:
             terms["loss_balance"] = -self.balance * usage

@@ -15,6 +15,7 @@ from ...ops.precision import EPS, full_precision
 from ...ops.regions import region_means
 from ...registry import MODELS
 from ...structures import SegState
+from ..layers import over_ranks
 from .base import UnsupervisedSegmentor
 from .draws import StepDraws
 
@@ -39,13 +40,16 @@ def region_information_loss(held: Tensor, balance: float = 4.0) -> Tensor:
     .. math:: \frac{1}{S} \sum_s H(p_s) - \mu H\Big(\frac{1}{S} \sum_s p_s\Big)
 
     Args:
-        held: p_s, (S, K).
+        held: p_s of this process's regions, (S, K). Both means are taken over the regions of all
+            processes, which may have unequal numbers of them.
         balance: mu.
 
     Returns:
         Scalar, at least -mu log K.
     """
-    return entropy(held).mean() - balance * entropy(held.mean(0), 0)
+    own = [entropy(held).sum()[None], held.sum(0), held.new_full((1,), len(held))]
+    unsure, use, count = over_ranks(torch.cat(own)).split([1, held.shape[1], 1])
+    return (unsure / count)[0] - balance * entropy(use / count, 0)
 
 
 @full_precision

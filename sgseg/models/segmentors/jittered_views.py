@@ -7,12 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...ops.photometry import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_hue,
-    adjust_saturation,
-)
+from ...ops.photometry import check_jitter, jitter
 from ...registry import MODELS
 
 
@@ -45,7 +40,7 @@ class JitteredViews(nn.Module):
         flip: probability of the mirror.
 
     Raises:
-        ValueError: for a half-width outside [0, 1], or of the hue outside [0, 0.5].
+        ValueError: for a half-width or flip outside [0, 1], or a hue outside [0, 0.5].
     """
 
     def __init__(
@@ -57,26 +52,17 @@ class JitteredViews(nn.Module):
         flip: float = 0.5,
     ) -> None:
         super().__init__()
-        widths = (brightness, contrast, saturation, flip)
-        if not all(0 <= x <= 1 for x in widths) or not 0 <= hue <= 0.5:
-            raise ValueError(
-                f"JitteredViews: brightness, contrast, saturation, flip = {widths} must lie in "
-                f"[0, 1] and hue = {hue} in [0, 0.5]"
-            )
         self.widths = (brightness, contrast, saturation, hue)
+        check_jitter("JitteredViews", self.widths)
+        if not 0 <= flip <= 1:
+            raise ValueError(f"JitteredViews: flip = {flip} must lie in [0, 1]")
         self.flip = flip
 
     def forward(self, image: Tensor, generator: torch.Generator) -> FlippedPair:
         """Both views of ``image``; ``generator`` lives on the CPU."""
         free = torch.rand(5, len(image), generator=generator).to(image)
         order = torch.randperm(4, generator=generator).tolist()
-        operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
-        jittered = image
-        for number in order:
-            if self.widths[number]:
-                centre = 0.0 if operations[number] is adjust_hue else 1.0
-                drawn = centre + self.widths[number] * (2 * free[number] - 1)  # (B,)
-                jittered = operations[number](jittered, drawn)
+        jittered = jitter(image, self.widths, free[:4], order)
         flipped = free[4] < self.flip
         return FlippedPair((image, _flip(jittered, flipped)), flipped)
 

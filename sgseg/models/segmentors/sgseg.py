@@ -45,7 +45,8 @@ class SGSeg(UnsupervisedSegmentor):
         losses: name -> config; a term is logged as ``loss_<name>``, and is weighted by itself.
         data_preprocessor: see :class:`ImagePreprocessor`.
         views: None (the paper: both readings see the same image and the same superpixels) or
-            :class:`PhotometricViews` (each reading has its own light, superpixels and graph).
+            :class:`PhotometricViews` (each reading has its own light, superpixels and graph; with
+            ``shared`` both see the same jittered image).
         fusion: how node features join the image; default plain concatenation (Eq 7).
         predict_orders: raster orders averaged at inference; (0,) is the paper's unmasked pass,
             (1, ..., 8) reads as in training, at eight times the head's cost.
@@ -194,8 +195,8 @@ class SGSeg(UnsupervisedSegmentor):
         """The state of a training batch, the head's two readings included."""
         generator = self.draws.generator()
         pair = self._pair(image, generator)
-        once = self.views is None
-        state = self._train_state(image if once else torch.cat(pair.images), generator)
+        once = pair.images[0] is pair.images[1]
+        state = self._train_state(pair.images[0] if once else torch.cat(pair.images), generator)
         if self.stage == "superpixel":
             return state
         x = self._head_input(state)

@@ -40,6 +40,9 @@ class PhotometricViews(nn.Module):
     zero padding of every convolution tells both readings how near it is, and nearness to the border
     becomes a class.
 
+    Shared, there is one jittered image, and both orders read that one: augmentation alone, at half
+    the cost.
+
     Shapes: image (B, C, H, W) -> :class:`ViewPair` of two (B, C, H, W).
 
     Args:
@@ -49,6 +52,7 @@ class PhotometricViews(nn.Module):
         cells: the fields are drawn on a cells x cells grid and interpolated; 1 lights the whole
             image evenly.
         roll: whether each view of a batch is rolled by a random number of rows and columns.
+        shared: whether both readings see the same view.
 
     Raises:
         ValueError: for a negative deviation or fewer than one cell.
@@ -61,6 +65,7 @@ class PhotometricViews(nn.Module):
         band_gain: float = 0.1,
         cells: int = 4,
         roll: bool = False,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         if min(contrast, brightness, band_gain) < 0 or cells < 1:
@@ -73,19 +78,25 @@ class PhotometricViews(nn.Module):
         self.band_gain = band_gain
         self.cells = cells
         self.roll = roll
+        self.shared = shared
 
     def forward(self, image: Tensor, generator: torch.Generator) -> ViewPair:
-        """Both views of ``image``; ``generator`` lives on the CPU."""
-        count, bands = 2 * len(image), image.shape[1]
+        """Both views of ``image``, one tensor if shared; ``generator`` lives on the CPU."""
+        copies = 1 if self.shared else 2
+        views = list(self._lit(image.repeat(copies, 1, 1, 1), generator).chunk(copies))
+        shifts = [(0, 0)] * copies
+        if self.roll:
+            free = torch.rand(copies, 2, generator=generator) * torch.tensor(image.shape[2:])
+            shifts = [(down, right) for down, right in free.int().tolist()]
+            views = [x.roll(shift, (2, 3)) for x, shift in zip(views, shifts, strict=True)]
+        return ViewPair((views[0], views[-1]), (shifts[0], shifts[-1]))
+
+    def _lit(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Each image in a light of its own, (B, C, H, W)."""
+        count, bands = image.shape[:2]
         grid = torch.randn(count, 2, self.cells, self.cells, generator=generator).to(image)
         band = torch.randn(count, bands, 1, 1, generator=generator).to(image)
         fields = F.interpolate(grid, image.shape[2:], mode="bicubic", align_corners=True)
-        contrast, brightness = fields.split(1, 1)  # (2B, 1, H, W) each
-        gain = (self.contrast * contrast + self.band_gain * band).exp()  # (2B, C, H, W)
-        views = torch.cat([image, image]) * gain + self.brightness * brightness
-        first, second = views.chunk(2)  # (B, C, H, W) each
-        if not self.roll:
-            return ViewPair((first, second), ((0, 0), (0, 0)))
-        free = torch.rand(2, 2, generator=generator) * torch.tensor(image.shape[2:])
-        (a, b), (c, d) = free.int().tolist()
-        return ViewPair((first.roll((a, b), (2, 3)), second.roll((c, d), (2, 3))), ((a, b), (c, d)))
+        contrast, brightness = fields.split(1, 1)  # (B, 1, H, W) each
+        gain = (self.contrast * contrast + self.band_gain * band).exp()  # (B, C, H, W)
+        return image * gain + self.brightness * brightness

@@ -1,0 +1,225 @@
+"""The batch of a training step: what the config states, and what each process has of it.
+
+    total_batch_size = processes x train_dataloader.batch_size x accumulative_counts
+
+Learning rates belong to the total, so a config states that, and the size of a process follows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size, is_distributed
+
+_WORLD_SIZES = dict(pytorch="WORLD_SIZE", slurm="SLURM_NTASKS", mpi="OMPI_COMM_WORLD_SIZE")
+"""Launcher -> the environment variable that holds the number of processes."""
+TOTAL, SHARE = "total_batch_size", "train_dataloader.batch_size"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What an epoch is made of.
+
+    Args:
+        total: images of a step of the optimiser, over all processes.
+        processes: how many train.
+        per_process: images that a process has in memory at a time.
+        accumulation: forward and backward passes of a step.
+        images: of the training set.
+        steps_per_epoch: of the optimiser, the last one whole.
+        left_out: images that an epoch does not see, for they make no whole batch.
+        rotating: whether the order is drawn anew each epoch.
+    """
+
+    total: int
+    processes: int
+    per_process: int
+    accumulation: int
+    images: int
+    steps_per_epoch: int
+    left_out: int
+    rotating: bool
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, for ``run.json``."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        left_out = ""
+        if self.left_out:
+            others = "others each time, as the order is drawn anew" if self.rotating else "the last"
+            left_out = f", left out of each epoch: {self.left_out}, {others}"
+        return [
+            f"Total batch: {self.total} images a step (processes: {self.processes}, images a "
+            f"process: {self.per_process}, accumulated: {self.accumulation})",
+            f"Steps an epoch: {self.steps_per_epoch} (images: {self.images}{left_out})",
+        ]
+
+    def warnings(self) -> list[str]:
+        """What a person may not have meant."""
+        said = []
+        if self.left_out > self.images // 10:
+            part = self.processes * self.accumulation
+            totals = range(self.total, self.total // 2, -part)
+            best = min(totals, key=lambda total: self.images % total)
+            said.append(
+                f"{self.left_out} of {self.images} images are left out of each epoch of "
+                f"{self.steps_per_epoch} steps, for they make no whole batch; {TOTAL}={best} "
+                f"leaves out {self.images % best}"
+            )
+        if self.accumulation > 1:
+            said.append(self._another_loss())
+        return said
+
+    def _another_loss(self) -> str:
+        seen = self.per_process * self.processes
+        return (
+            f"accumulative_counts = {self.accumulation}: mutual information and batch "
+            f"normalisation see {seen} images at a time, not {self.total}, which is another loss "
+            f"than that of a batch of {self.total}. More processes at the same total keep it"
+        )
+
+
+def world_size(launcher: str) -> int:
+    """Number of processes of this run, before or after they have joined."""
+    if is_distributed():
+        return int(get_world_size())
+    return int(os.environ.get(_WORLD_SIZES.get(launcher, ""), "1"))
+
+
+def check_stated(config: Config) -> None:
+    """ValueError for a file that states two batches; a dumped config says of how many processes."""
+    total, share = config.get(TOTAL), (config.get("train_dataloader") or {}).get("batch_size")
+    if total is None or share is None:
+        return
+    processes, accumulated = config.get("processes", 1), _accumulation(config)
+    if share * processes * accumulated != total:
+        raise ValueError(
+            f"{config.filename}: {TOTAL} = {total}, but {SHARE} = {share} makes "
+            f"{share * processes * accumulated} ({processes} processes, {accumulated} "
+            f"accumulated). State {TOTAL} alone: the size of a process follows"
+        )
+
+
+def share_batch(config: Config, options: Mapping[str, Any]) -> None:
+    """Give each process its part of ``total_batch_size``.
+
+    ``train_dataloader.batch_size`` on the command line is of one process; the total then follows
+    and is no longer stated.
+
+    Args:
+        config: changed in place.
+        options: the overrides in it, as given.
+
+    Raises:
+        ValueError: for a total that does not divide, with those near it that do, or two overrides
+            that contradict each other.
+    """
+    loader = config.get("train_dataloader")
+    if not loader:
+        return
+    processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
+    total = config.get(TOTAL)
+    if _given(options, SHARE):
+        share = loader.batch_size
+        if _given(options, TOTAL) and share * processes * accumulated != total:
+            raise ValueError(
+                f"{TOTAL} = {total} and {SHARE} = {share} contradict each other: {processes} "
+                f"processes x {share} images x {accumulated} accumulated make "
+                f"{share * processes * accumulated}. Set one of them"
+            )
+        config.pop(TOTAL, None)
+        config.pop("processes", None)
+    elif total is not None:
+        loader.batch_size = _part(total, processes, accumulated)
+        config.processes = processes
+
+
+def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
+    """The steps of an epoch; a batch larger than the set is lowered.
+
+    Args:
+        config: ``train_dataloader.batch_size`` and ``total_batch_size`` may change in place.
+        images: of the training set.
+
+    Returns:
+        The steps, and a sentence on each thing that was changed.
+
+    Raises:
+        ValueError: with fewer images than one for each process and accumulated pass.
+    """
+    loader = config.train_dataloader
+    processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
+    if limit := loader.get("num_batch_per_epoch"):
+        images = min(images, limit * loader.batch_size * processes)
+    total, changed = loader.batch_size * processes * accumulated, []
+    if config.get(TOTAL) not in (None, total):  # the size of a process was set after the config
+        config.pop(TOTAL)
+        config.pop("processes", None)
+    if images < total and loader.get("drop_last"):
+        fitting = images // (processes * accumulated)
+        if not fitting:
+            raise ValueError(
+                f"The training set has {images} images, fewer than {processes} processes x "
+                f"{accumulated} accumulated passes (optim_wrapper.accumulative_counts) need. "
+                "Start fewer, or give more images (train_dataloader.dataset)"
+            )
+        changed.append(
+            f"The training set has {images} images, fewer than a batch of {total}: the total "
+            f"batch is lowered to {fitting * processes * accumulated} ({TOTAL})"
+        )
+        loader.batch_size = fitting
+        if TOTAL in config:
+            config[TOTAL] = fitting * processes * accumulated
+    return _steps(loader, processes, accumulated, images), changed
+
+
+def _steps(loader: Any, processes: int, accumulated: int, images: int) -> Steps:
+    share = loader.batch_size
+    each = -(-images // processes)  # the sampler gives every process as many
+    passes = each // share if loader.get("drop_last") else -(-each // share)
+    seen = min(passes * share, each) * processes
+    return Steps(
+        total=share * processes * accumulated,
+        processes=processes,
+        per_process=share,
+        accumulation=accumulated,
+        images=images,
+        steps_per_epoch=passes // accumulated,
+        left_out=max(0, images - seen),
+        rotating=bool((loader.get("sampler") or {}).get("shuffle", True)),
+    )
+
+
+def _part(total: int, processes: int, accumulated: int) -> int:
+    """Images of a process at a time."""
+    parts = processes * accumulated
+    if total % parts == 0 and total >= parts:
+        return total // parts
+    near = sorted({max(1, total // parts) * parts, (total // parts + 1) * parts})
+    fitting = [n for n in range(1, total + 1) if total % (n * accumulated) == 0]
+    advice = f"Set {TOTAL} to {' or '.join(map(str, near))}"
+    if fitting:
+        advice += f", or start {', '.join(map(str, fitting))} processes"
+    raise ValueError(
+        f"{TOTAL} = {total} does not divide among {processes} processes x {accumulated} "
+        f"accumulated passes. {advice}"
+    )
+
+
+def _accumulation(config: Config) -> int:
+    return int((config.get("optim_wrapper") or {}).get("accumulative_counts", 1))
+
+
+def _given(options: Mapping[str, Any], key: str) -> bool:
+    """Whether overrides, dotted or nested, set a key."""
+    head, _, rest = key.partition(".")
+    if key in options:
+        return True
+    inner = options.get(head)
+    return bool(rest) and isinstance(inner, Mapping) and _given(inner, rest)

@@ -1,0 +1,255 @@
+"""Where a run writes: a folder of its own, in which a start that failed leaves nothing.
+
+work_dirs/<config>, work_dirs/<config>_2, ...   by default the first that is not there yet
+CHECKPOINT's folder/test_<checkpoint>           an evaluation
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..datasets.files import write_atomically
+from .between import POINTER
+
+CARD = "run.json"
+_TRAINING = (CARD, POINTER, "epoch_*.pth", "best_*.pth")
+_RUN = (*_TRAINING, "eval.json", "eval_history.jsonl", "label_free.json", "guard.json")
+_OF_A_START = (CARD, "????????_??????", "????????_??????.py")
+"""What a start writes beside the config: the card, the log's folder, a config without a name."""
+
+
+@dataclass
+class Place:
+    """The folder of a run.
+
+    Args:
+        folder: to write to; it is there.
+        resume: whether the run goes on from what the folder holds.
+        said: why it is this folder, for the log.
+        made: folders that were made for it, the deepest first.
+    """
+
+    folder: Path
+    resume: bool = False
+    said: list[str] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
+
+
+def launched_by() -> str:
+    """The process that started this one: torchrun's stays the same over its restarts."""
+    return f"{socket.gethostname()}:{os.getppid()}"
+
+
+def decide_once(decide: Callable[[], Place]) -> Place:
+    """What ``decide`` returns, or raises, on the first process; on the others as well.
+
+    Raises:
+        ValueError: that of the first process.
+    """
+    answer: list[Any] = [None, None]
+    if is_main_process():
+        try:
+            answer[0] = decide()
+        except ValueError as error:
+            answer[1] = str(error)
+    broadcast_object_list(answer)
+    place, refused = answer
+    if refused is not None:
+        raise ValueError(refused)
+    if not is_main_process():
+        place.made = []
+    return place  # type: ignore[no-any-return]
+
+
+def training_place(
+    named: str | None, config_file: str | None, resume: bool, restarted: bool
+) -> Place:
+    """The folder of a training.
+
+    Args:
+        named: the folder that the user or the config names; None for the default.
+        config_file: path of the config; a copy under its name goes to the folder.
+        resume: whether to go on; without ``named`` in the newest of the default folders.
+        restarted: by torchrun after a process died: the run goes on where it was.
+
+    Raises:
+        ValueError: for a named folder that holds another run, without ``resume``.
+    """
+    stem = Path(config_file or "run").stem
+    folders = [Path(named)] if named else _numbered(Path("work_dirs") / stem)
+    own = [folder for folder in folders if restarted and _card(folder) == launched_by()]
+    if own:
+        return Place(own[-1], resume=True)
+    if named:
+        _demand_free(folders[0], config_file, resume)
+        return Place(folders[0], resume, made=_make(folders[0]))
+    if resume and folders:
+        newest = max(folders, key=_changed)
+        return Place(newest, resume, [f"--resume goes on in {newest}, the last run of this config"])
+    place = new_place(Path("work_dirs") / stem)
+    place.resume = resume
+    return place
+
+
+def evaluation_place(named: str | None, checkpoint: str | Path) -> Place:
+    """The folder of an evaluation: by default a new one beside its checkpoint.
+
+    In a named one that holds a training, its last score is replaced, and the log says so.
+    """
+    if named is None:
+        path = Path(checkpoint)
+        return new_place(path.parent / f"test_{path.stem}")
+    folder = Path(named)
+    said = []
+    if _holds(folder, _TRAINING):
+        said = [f"{folder} holds a training: this evaluation replaces its eval.json and pictures"]
+    return Place(folder, said=said, made=_make(folder))
+
+
+def new_place(base: Path) -> Place:
+    """``base``, made; or ``base_2``, ``base_3`` ... where that is there already."""
+    number, folder = 1, base
+    while True:
+        try:
+            made = _make(folder, new=True)
+        except FileExistsError:
+            number += 1
+            folder = base.with_name(f"{base.name}_{number}")
+            continue
+        said = [f"{base} is taken: this run writes to {folder}"] if number > 1 else []
+        return Place(folder, said=said, made=made)
+
+
+class BegunHook(Hook):
+    """Note that a run got through its start: the first batch is read, nothing was refused."""
+
+    priority = "HIGHEST"  # hooks that fail in the first step belong to the run
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """A training begins to step."""
+        self.begun = True
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """An epoch of a method that takes no steps is over."""
+        self.begun = True
+
+    def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """A resumed run begins with an evaluation."""
+        self.begun = True
+
+    def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """An evaluation begins."""
+        self.begun = True
+
+
+@contextmanager
+def clean_start(place: Place, config_file: str | None) -> Iterator[BegunHook]:
+    """Leave the folder as it was if this block fails before the run has begun.
+
+    Args:
+        place: the folder.
+        config_file: path of the config; a start writes a copy under its name.
+
+    Yields:
+        The hook to register with the runner.
+    """
+    names = (*_OF_A_START, *([Path(config_file).name] if config_file else ()))
+    hook, before = BegunHook(), {path: _content(path) for path in _matching(place.folder, names)}
+    try:
+        yield hook
+    except BaseException:
+        if not hook.begun:
+            _undo(place, names, before)
+        raise
+
+
+def _undo(place: Place, names: Sequence[str], before: Mapping[Path, bytes | None]) -> None:
+    if is_main_process():
+        for path in set(_matching(place.folder, names)) - set(before):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        for path, content in before.items():
+            if content is not None and _content(path) != content:
+                write_atomically(path, content)
+    else:  # it may have made the folder of its log after the first process took it away
+        for path in set(_matching(place.folder, names)) - set(before):
+            with suppress(OSError):
+                path.rmdir()
+    for folder in place.made:
+        with suppress(OSError):  # another run writes below it
+            folder.rmdir()
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return [path for pattern in patterns for path in folder.glob(pattern)]
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _make(folder: Path, new: bool = False) -> list[Path]:
+    """Make a folder; those that were made for it, the deepest first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=not new)
+    return missing
+
+
+def _numbered(base: Path) -> list[Path]:
+    """``base``, ``base_2`` ... of those that hold a run, in this order."""
+    pattern = re.compile(re.escape(base.name) + r"(?:_(\d+))?")
+    named = [(pattern.fullmatch(path.name), path) for path in base.parent.glob(f"{base.name}*")]
+    found = [(int(match[1] or 1), path) for match, path in named if match]
+    return [path for _, path in sorted(found) if _holds(path, _RUN)]
+
+
+def _holds(folder: Path, patterns: Sequence[str]) -> bool:
+    return bool(_matching(folder, patterns))
+
+
+def _changed(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in _matching(folder, _RUN))
+
+
+def _card(folder: Path) -> str | None:
+    """Who launched the run that a folder holds."""
+    try:
+        return str(json.loads((folder / CARD).read_text(encoding="utf-8")).get("launched_by"))
+    except (OSError, ValueError):
+        return None
+
+
+def _demand_free(folder: Path, config_file: str | None, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--work-dir {folder}: is a file; name a folder")
+    if resume:
+        return
+    if _holds(folder, _RUN):
+        raise ValueError(
+            f"--work-dir {folder} holds a run already. Go on with it by --resume, or name another "
+            "folder"
+        )
+    if config_file and (folder / Path(config_file).name).exists():
+        raise ValueError(
+            f"--work-dir {folder} holds {Path(config_file).name}, which the resolved config of "
+            "this run would replace. Name another folder"
+        )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..datasets.files import read_stored, stored_type
-from ..datasets.pixels import Stored, pixels_of
+from ..datasets.pixels import Mask, Stored, pixels_of
 from ..datasets.tiff import TIFF_SUFFIXES
 from ..datasets.units import Units, units_of
 from ..datasets.windows import ArrayRows, Rows, TiffRows, open_rows
@@ -107,7 +107,7 @@ class Reader:
         units = self.units_for(image.dtype)
         if not isinstance(image, np.ma.MaskedArray):
             return ArrayRows(image, "image", units)
-        valid = ~np.ma.getmaskarray(image).any(2)  # (H, W)
+        valid: Mask = np.logical_not(np.ma.getmaskarray(image).any(2))  # (H, W)
         return ArrayRows(np.ma.getdata(image), "image", units, valid)
 
     def _of_pil(self, image: Any) -> Rows:

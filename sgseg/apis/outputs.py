@@ -13,7 +13,7 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,6 @@ from .areas import areas, pixel_area
 Labels = npt.NDArray[np.uint8]
 FOLDERS = ("labels", "colours", "pictures")
 COLUMNS = ("image", "labels", "colours", "raster", "picture", "fault")
-_TEXT = dict(encoding="utf-8", errors="surrogateescape")
-"""File names may hold bytes that are no text; they come back as they were."""
 LONGEST = 180
 """Bytes of a name; file systems take 255, and a suffix and a number come behind it."""
 
@@ -137,6 +135,11 @@ class Outputs:
             csv.writer(f, lineterminator="\n").writerows(rows)
 
 
+def _opened(path: Path, mode: str) -> IO[str]:
+    # File names may hold bytes that are no text; they come back as they were.
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
 def _clear(out: Path, paths: Sequence[Path], overwrite: bool) -> None:
     """Remove the files of an earlier prediction, or refuse to write among those of others."""
     rows = _earlier(out)
@@ -169,7 +172,7 @@ def _earlier(out: Path) -> list[dict[str, str]]:
     table = out / "outputs.csv"
     if not table.is_file():
         return []
-    with table.open(newline="", **_TEXT) as file:
+    with _opened(table, "r") as file:
         return [row for row in csv.DictReader(file) if row.get("image")]
 
 

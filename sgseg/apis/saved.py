@@ -108,7 +108,7 @@ def config_for(
 
 
 def _elsewhere(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """Without the folder that a file names: it is a training's, as in the config that a run dumps."""
+    """Without the folder that a file names: as in the config that a run dumps, a training's."""
     if overrides.get("work_dir") is None:
         config.pop("work_dir", None)
     return config

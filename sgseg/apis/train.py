@@ -16,6 +16,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from ..datasets.units import Units
 from ..engine.checkpoint import load_checkpoint
 from ..engine.distributed import SharedStopHook
 from ..engine.interrupt import leaving_on_signals
@@ -258,18 +259,22 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
         The record as ``eval.json`` holds it.
 
     Raises:
-        ValueError: for a config without a labelled test set, or a broken checkpoint.
+        ValueError: for a config without a labelled test set, images in other units than those of
+            the training, or a broken checkpoint.
     """
     if not config.get("test_evaluator"):
         raise ValueError(
             "This config has no test set with labels (a run trained without any carries none). "
             "Put label maps in labels/ beside images/, and give a config file and --data"
         )
-    trained_on = _manifest(load_checkpoint(checkpoint).get("meta", {}).get("dataset_meta"))
+    meta = load_checkpoint(checkpoint).get("meta") or {}
+    trained_on = _manifest(meta.get("dataset_meta"))
     config.load_from = str(checkpoint)
     settle_workers(config)
     _join_processes(config)
     datasets = build_datasets(config, LOADERS[2:])
+    for name, dataset in datasets.items():
+        _check_units(config[name].dataset, dataset.units, Units.of(meta.get("units")))
     place = decide_once(lambda: evaluation_place(config.get("work_dir"), checkpoint))
     config.work_dir = str(place.folder)
     with clean_start(place, config.filename) as begun:
@@ -285,6 +290,17 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
             f"those of {scored_on}"
         )
     return record
+
+
+def _check_units(dataset: Mapping[str, Any], found: Units, trained_on: Units | None) -> None:
+    """ValueError for images in other units than the training's of which no range is stated."""
+    if trained_on in (None, found) or dataset.get("value_range") is not None:
+        return
+    raise ValueError(
+        f"The images to score hold {found}, the model was trained on {trained_on}: convert them, "
+        "or state which of their values stand for 0 and 1 (--cfg-options "
+        '"test_dataloader.dataset.value_range=[LOW,HIGH]")'
+    )
 
 
 def _manifest(described: Mapping[str, Any] | None) -> str | None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from tests.system.test_commands import run
 
 OWN = {"model.neck.knn": 2, "model.data_preprocessor.standardise": "set"}
 """What was said on the command line of the training, and stands in no file."""
+PACKED = [dict(type="PackInputs", with_labels=True)]
 MOSAIC = str(ROOT / "configs/sgseg/sgseg_diffgcn_mosaic.py")
 
 
@@ -213,6 +215,22 @@ def test_an_evaluation_gives_its_weights_their_names(trained: Path, tmp_path: Pa
     assert segmenter.mapping.tolist() == record["mapping"]
     with pytest.raises(ValueError, match="not of these weights"):
         Segmenter(trained / "epoch_4.pth", evaluation=tmp_path / "eval.json")
+
+
+def test_a_score_on_other_units_is_refused(trained: Path, tmp_path: Path) -> None:
+    """16 bits are not scored by a model of 8, unless the data set states their range."""
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    cv2.imwrite(str(tmp_path / "images/a.png"), scene(32, 32).astype(np.uint16) * 40)
+    cv2.imwrite(str(tmp_path / "labels/a.png"), np.eye(32, dtype=np.uint8))
+    (tmp_path / "classes.txt").write_text("brick\ngrass\n")
+    folder = dict(type="LabelledFolder", root=str(tmp_path), transforms=PACKED)
+    config = config_for(trained / "epoch_4.pth", work_dir=tmp_path / "score")
+    config.test_dataloader.dataset = folder
+    with pytest.raises(ValueError, match="hold uint16.*trained on uint8"):
+        evaluate(config, trained / "epoch_4.pth")
+    config.test_dataloader.dataset = dict(folder, value_range=[0, 10200])
+    assert evaluate(config, trained / "epoch_4.pth")["images"] == 1
 
 
 def test_a_resumed_run_has_no_table_of_other_weights(trained: Path) -> None:

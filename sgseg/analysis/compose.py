@@ -150,7 +150,7 @@ def compose(
     merge_options(config, options or {})
     share_batch(config, options or {})  # a run of a table has one process
     drop_aliases(config)
-    for name in ("predict_side", "work_dir", TOTAL, "processes"):
+    for name in ("predict_side", "work_dir"):
         config.pop(name, None)
     return Config(config.to_dict())
 

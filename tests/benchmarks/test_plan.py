@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sgseg.analysis.rows import load_table
 from sgseg.apis import build_config
 from sgseg.benchmarks import measure, runtimes
 from sgseg.benchmarks.plan import GIBI, Plan, accumulation, make_plan, step_peak
@@ -138,3 +139,26 @@ def test_arithmetic_of_the_head_at_paper_size() -> None:
     found = runtimes.arithmetic(config)["inference GFLOP"]
     assert found == pytest.approx(expected / 1e9, rel=1e-9)
     assert torch.get_num_threads() == 1
+
+
+def test_no_advice_of_what_is_on() -> None:
+    """Checkpointing and half precision are advised where they are off, and only there."""
+    config = build_config(CONFIGS / "sgseg_diffgcn_mosaic.py")
+    assert config.model.backbone.get("checkpoint") is not True
+    tight = make_plan(config, (32, 32), batch=4096, timed=False).advice(GIBI)
+    assert sum("checkpoint=True" in line for line in tight) == 1
+    assert sum("--amp" in line for line in tight) == 1
+    config.model.backbone.checkpoint = True
+    config.optim_wrapper.type = "AmpOptimWrapper"
+    lines = make_plan(config, (32, 32), batch=4096, timed=False).advice(GIBI)
+    assert not any("checkpoint=True" in line or "--amp" in line for line in lines)
+    assert "another loss" in lines[0]
+
+
+def test_table_11_times_the_head_alone() -> None:
+    """The table's rows and `benchmark runtimes` are of the same two configs."""
+    rows = load_table("table11", ROOT / "configs").rows
+    assert [f"configs/sgseg/{row.config}_coco15.py" for row in rows] == list(
+        runtimes.CONFIGS.values()
+    )
+    assert all(row.method is None for row in rows)

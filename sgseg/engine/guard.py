@@ -106,11 +106,12 @@ class CollapseGuardHook(Hook):
         self._fresh = True
 
     def before_train(self, runner: Runner) -> None:
-        """Keep what was said before a restart."""
+        """Keep what was said before the checkpoint that a run goes on from."""
         path = Path(runner.work_dir) / FILE
-        if runner.epoch > 0 and path.is_file():
+        if path.is_file():
             said = json.loads(path.read_text(encoding="utf-8"))
-            self.warnings = [entry for entry in said if entry["epoch"] <= runner.epoch]
+            self.warnings = [entry for entry in said if entry["step"] <= runner.iter]
+            self._write(path.parent)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Note whether another part begins to train."""
@@ -129,13 +130,13 @@ class CollapseGuardHook(Hook):
         """Look every ``interval`` steps."""
         self._steps += 1
         if self._steps % self.interval == 0 and not self._fresh:
-            self._look(runner)
+            self._look(runner, runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Look at the epoch's last steps."""
-        self._look(runner)
+        self._look(runner, runner.iter)
 
-    def _look(self, runner: Runner) -> None:
+    def _look(self, runner: Runner, step: int) -> None:
         window = min(self._steps, self.interval)
         if self._fresh:
             window = max(window // 4, 1)  # what the epoch came to, not what it began with
@@ -149,15 +150,15 @@ class CollapseGuardHook(Hook):
         means = mean_of_ranks(means)  # all ranks see the whole batch, and come to one verdict
         found = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
         for kind in found.keys() - self._open:
-            self._warn(runner, kind, found[kind])
+            self._warn(runner, kind, found[kind], step)
         self._open = set(found)
 
-    def _warn(self, runner: Runner, kind: str, value: float) -> None:
+    def _warn(self, runner: Runner, kind: str, value: float, step: int) -> None:
         seen, change = ADVICE[kind]
         text = seen.format(value=value, limit=self.limits[kind])
         epoch = runner.epoch + 1
         runner.logger.warning(f"COLLAPSE in epoch {epoch}: {text}. What may help: {change}")
-        self.warnings.append(dict(kind=kind, epoch=epoch, step=runner.iter + 1, value=value))
+        self.warnings.append(dict(kind=kind, epoch=epoch, step=step, value=value))
         self._write(Path(runner.work_dir))
         if self.stop:
             runner.train_loop.stop_training = True

@@ -163,6 +163,7 @@ def test_a_planted_collapse_is_said_within_an_epoch(
     warnings = json.loads((tmp_path / "guard.json").read_text())
     assert {w["kind"] for w in warnings} == set(LIMITS)
     assert {w["epoch"] for w in warnings} == {1} and runner.epoch == 1
+    assert {w["step"] for w in warnings} == {2}  # the last of the epoch
     log = next(tmp_path.glob("*/*.log")).read_text()
     for said in ("COLLAPSE in epoch 1", "one cluster takes 100.0%", "balance", "logit_norm=True"):
         assert said in log
@@ -201,6 +202,15 @@ def test_the_guard_speaks_once_until_it_is_over(tmp_path: Path) -> None:
         runner.epoch += 1
         said.append(len(runner.logger.lines))
     assert said == [0, 1, 1, 2]
+
+
+def test_the_guard_forgets_what_is_trained_anew(tmp_path: Path) -> None:
+    """Warnings from behind the checkpoint that a run goes on from leave the file with it."""
+    path = tmp_path / "guard.json"
+    path.write_text(json.dumps([dict(kind=k, epoch=2, step=n) for k, n in (("a", 7), ("b", 9))]))
+    runner: Any = SimpleNamespace(epoch=1, iter=7, work_dir=str(tmp_path))
+    CollapseGuardHook().before_train(runner)
+    assert [warning["kind"] for warning in json.loads(path.read_text())] == ["a"]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ Learning rates belong to the total, so a config states that, and the size of a p
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_distributed
+from mmengine.logging import print_log
 
 _WORLD_SIZES = dict(pytorch="WORLD_SIZE", slurm="SLURM_NTASKS", mpi="OMPI_COMM_WORLD_SIZE")
 """Launcher -> the environment variable that holds the number of processes."""
@@ -92,18 +94,27 @@ def world_size(launcher: str) -> int:
     return int(os.environ.get(_WORLD_SIZES.get(launcher, ""), "1"))
 
 
-def check_stated(config: Config) -> None:
-    """ValueError for a file that states two batches; a dumped config says of how many processes."""
+def settle_stated(config: Config) -> None:
+    """Take a file at its word that sets the size of a process beside the total that it inherits.
+
+    The shipped files state a total alone, so the size of a process is what somebody set; a config
+    that a run dumped has both, and says of how many processes.
+
+    Args:
+        config: as read; ``total_batch_size`` may go, in place.
+    """
     total, share = config.get(TOTAL), (config.get("train_dataloader") or {}).get("batch_size")
     if total is None or share is None:
         return
-    processes, accumulated = config.get("processes", 1), _accumulation(config)
-    if share * processes * accumulated != total:
-        raise ValueError(
-            f"{config.filename}: {TOTAL} = {total}, but {SHARE} = {share} makes "
-            f"{share * processes * accumulated} ({processes} processes, {accumulated} "
-            f"accumulated). State {TOTAL} alone: the size of a process follows"
+    if share * config.get("processes", 1) * _accumulation(config) != total:
+        print_log(
+            f"{config.filename}: {SHARE} = {share}, of each process, is taken, not the {TOTAL} = "
+            f"{total} beside it; learning rates belong to the total",
+            logger="current",
+            level=logging.WARNING,
         )
+        config.pop(TOTAL)
+        config.pop("processes", None)
 
 
 def share_batch(config: Config, options: Mapping[str, Any]) -> None:

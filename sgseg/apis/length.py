@@ -53,42 +53,35 @@ def set_length(config: Config, epochs: int, trial: bool = False) -> None:
 
 
 def check_length(config: Config) -> None:
-    """Say what a run of this length leaves untrained.
-
-    Raises:
-        ValueError: if a stage, or the fall of a rate, would begin behind the last epoch.
-    """
+    """ValueError if the fall of a learning rate would begin behind the last epoch."""
     epochs = (config.get("train_cfg") or {}).get("max_epochs")
-    if epochs is None:
-        return
-    stages = stages_of(config)
-    places = [(start, f"stage {name!r} begins") for start, name in stages]
-    places += [
-        (scheduler.get("begin", 0), "the learning rates begin to fall")
-        for scheduler in schedulers_of(config)
-        if scheduler.get("by_epoch", True)
-    ]
-    late, what = max(places, key=lambda place: place[0])
-    if late >= epochs:
+    begins = [s.get("begin", 0) for s in schedulers_of(config) if s.get("by_epoch", True)]
+    late = max(begins, default=0)
+    if epochs is not None and late >= epochs:
         raise ValueError(
-            f"train_cfg.max_epochs = {epochs}: {what} after epoch {late}, so this run would end "
-            f"before. Set max_epochs to {late + 1} or more, or use --epochs {epochs}, which keeps "
-            "the proportions of the schedule"
+            f"train_cfg.max_epochs = {epochs}: the learning rates begin to fall after epoch {late}, "
+            f"so this run would end before. Set max_epochs to {late + 1} or more, or use --epochs "
+            f"{epochs}, which keeps the proportions of the schedule"
         )
-    turns = turns_of(config)
-    parts = {name for _, name in stages}
-    trained = {turns[epoch % len(turns)] for epoch in range(epochs)} if turns else parts
-    untrained = set(turns) - trained
+
+
+def untrained(config: Config) -> list[str]:
+    """A sentence on what a run of this length leaves as it was initialised, if it does."""
+    epochs = (config.get("train_cfg") or {}).get("max_epochs", 0)
+    turns, stages = turns_of(config), stages_of(config)
+    begun = {name for start, name in stages if start < epochs}
+    trained = {turns[epoch % len(turns)] for epoch in range(epochs)} if turns else begun
+    left = set(turns) - trained
     if trained == {"superpixel"}:
-        untrained = {"decode_head"}
-    if untrained:
-        print_log(
-            f"This run trains {', '.join(sorted(trained))} alone: "
-            f"{', '.join(sorted(untrained))} will stay as initialised, so its label maps mean "
-            "nothing",
-            logger="current",
-            level=30,
-        )
+        left = {"neck", "decode_head"}
+    if not left:
+        return []
+    late = ", ".join(f"{name!r} begins after epoch {start}" for start, name in stages[len(begun) :])
+    return [
+        f"This run of {epochs} epochs trains {', '.join(sorted(trained))} alone: "
+        f"{', '.join(sorted(left))} will stay as initialised, so its label maps mean nothing"
+        + (f" ({late}). --epochs {epochs} keeps the proportions of the schedule" if late else "")
+    ]
 
 
 def stages_of(config: Config) -> list[tuple[int, str]]:

@@ -23,8 +23,8 @@ from ..engine.interrupt import leaving_on_signals
 from ..engine.record import json_safe
 from ..engine.run_card import run_card
 from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
-from .batch import check_stated, fit_batch, share_batch
-from .length import check_length, set_length
+from .batch import fit_batch, settle_stated, share_batch
+from .length import check_length, set_length, untrained
 from .loaders import LOADERS, settle_workers
 from .options import check_names, drop_aliases, merge_options
 from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
@@ -78,7 +78,7 @@ def build_config(
     """
     config = _read_config(path)
     source = str(config.filename or "run")
-    check_stated(config)
+    settle_stated(config)
     config.launcher = launcher
     if preset is not None:
         apply_preset(config, read_preset(preset, source))
@@ -238,7 +238,7 @@ def train(config: Config, resume: bool = False) -> Runner:
         lambda: training_place(config.get("work_dir"), config.filename, resume, _restarts() > 0)
     )
     with clean_start(place, config.filename) as begun:
-        warnings = [*place.said, *changed, *steps.warnings()]
+        warnings = [*place.said, *changed, *steps.warnings(), *untrained(config)]
         runner = build_runner(config, place, describe_steps(config, steps), warnings)
         for hook in (begun, SharedStopHook()):
             runner.register_hook(hook)

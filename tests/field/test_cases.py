@@ -21,8 +21,8 @@ from PIL import Image
 from sgseg.apis import Segmenter, build_config, evaluate, train
 from sgseg.apis.folder import BadImagesError, segment_folder
 from sgseg.apis.tiling import windows
-from sgseg.datasets.folder import scan
 from sgseg.datasets.files import read_pixels
+from sgseg.datasets.folder import scan
 from sgseg.datasets.verify import Report, verify
 from tests.conftest import ROOT
 from tests.field import scenes

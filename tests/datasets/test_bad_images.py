@@ -86,7 +86,6 @@ def test_run_lists_them(photographs: Path, tmp_path: Path) -> None:
         "train_dataloader.num_workers": 1,
         "train_dataloader.batch_size": 2,
         "train_dataloader.dataset.max_bad_images": 3,
-        "train_cfg.max_epochs": 1,
         "param_scheduler": None,
     }
     config = build_config(
@@ -99,6 +98,6 @@ def test_run_lists_them(photographs: Path, tmp_path: Path) -> None:
     train(config)
     record = json.loads((tmp_path / "run/bad_images.json").read_text())
     assert record == dict(count=3, images=["2", "3", "6"])
-    saved = load_checkpoint(tmp_path / "run/epoch_1.pth")
+    saved = load_checkpoint(tmp_path / "run/epoch_3.pth")
     assert saved["meta"]["bad_images"] == ["2", "3", "6"]
     assert all(torch.isfinite(weight).all() for weight in saved["state_dict"].values())

@@ -60,8 +60,8 @@ def check_length(config: Config) -> None:
     if epochs is not None and late >= epochs:
         raise ValueError(
             f"train_cfg.max_epochs = {epochs}: the learning rates begin to fall after epoch {late}, "
-            f"so this run would end before. Set max_epochs to {late + 1} or more, or use --epochs "
-            f"{epochs}, which keeps the proportions of the schedule"
+            "so this run would end before. Set max_epochs to "
+            f"{late + 1} or more, or use --epochs {epochs}, which keeps the proportions of the schedule"
         )
 
 

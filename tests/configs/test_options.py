@@ -51,7 +51,7 @@ def hook(config: Config, kind: str) -> Any:
         ("train_cfg.max_epoch", "train_cfg.max_epochs"),
         ("param_scheduler.0.begn", "param_scheduler.0.begin"),
         ("default_hooks.checkpoint.interva", "default_hooks.checkpoint.interval"),
-        ("default_hooks.checkpoin.interval", "default_hooks.checkpoint.interval"),
+        ("default_hooks.chpoint.interval", "default_hooks.checkpoint.interval"),
         ("val_evaluator.num_cluster", "val_evaluator.num_clusters"),
         ("randomness.sead", "randomness.seed"),
         ("learning_rates.nek", "learning_rates.neck"),

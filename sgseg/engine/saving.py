@@ -59,9 +59,7 @@ class EvaluatedCheckpointHook(CheckpointHook):
             save_between(runner, self.keep_iters)
             self._due = False
 
-    def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict[str, Any]
-    ) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         with saving_together(runner):
             super()._save_checkpoint_with_step(runner, step, meta)
 

@@ -44,9 +44,7 @@ def _weight(part: Tensor, down: int, right: int) -> Tensor:
     )
 
 
-def _gathered(
-    rows: Tensor, corner: Tensor, down: int, right: int, size: tuple[int, ...]
-) -> Tensor:
+def _gathered(rows: Tensor, corner: Tensor, down: int, right: int, size: tuple[int, ...]) -> Tensor:
     """(B, D, P): the neighbour ``down`` and ``right`` of each corner, inside the map."""
     row = (corner[..., 0] + down).clamp_max(size[0] - 1)
     column = (corner[..., 1] + right).clamp_max(size[1] - 1)

@@ -82,9 +82,7 @@ def build(config: Config, stage: str | None) -> nn.Module:
     return model
 
 
-def take(
-    model: Any, data: dict[str, Tensor], between: Callable[[], None] = lambda: None
-) -> Tensor:
+def take(model: Any, data: dict[str, Tensor], between: Callable[[], None] = lambda: None) -> Tensor:
     """The sum of the losses of one step; ``between`` is called in front of its backward pass."""
     torch.manual_seed(1)  # dropout
     terms = model(**model.data_preprocessor(dict(data), True), mode="loss")

@@ -17,6 +17,7 @@ from sgseg.models.losses import SmoothnessLoss
 from tests.reliability.ranks import EPOCH, Left, config_for, on_ranks, run
 from tests.reliability.runs import NoiseHook
 
+
 def by_a_hook(rank: int, folder: str, where: str) -> Left:
     """A hook of somebody's stops the run on rank 1 alone."""
 

@@ -33,7 +33,9 @@ class StepDraws(nn.Module):
 
     def generator(self) -> torch.Generator:
         """A CPU generator for this step and rank."""
-        entropy = np.random.SeedSequence((self.seed, self.step, place()[0])).generate_state(1, np.uint64)
+        entropy = np.random.SeedSequence((self.seed, self.step, place()[0])).generate_state(
+            1, np.uint64
+        )
         return torch.Generator().manual_seed(int(entropy[0] >> 1))
 
     def get_extra_state(self) -> Tensor:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from mmengine.model import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -22,16 +21,21 @@ from tests.reliability.test_method_ranks import LossOnly
 
 def synchronised(self: nn.SyncBatchNorm, x: Tensor) -> Tensor:
     """What ``SyncBatchNorm`` computes on GPUs, which it refuses on a CPU, by plain sums."""
-    assert self.training and self.num_batches_tracked is not None
+    if not self.training:
+        return nn.BatchNorm2d.forward(self, x)  # type: ignore[arg-type]
+    assert self.num_batches_tracked is not None
     self.num_batches_tracked.add_(1)
-    moments = torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))])
+    rest = [dim for dim in range(x.dim()) if dim != 1]
+    moments = torch.stack([x.mean(rest), x.square().mean(rest)])
     mean, square = over_ranks(moments) / place()[1]  # (C,) each
     variance = square - mean.square()
     count = x[:, 0].numel() * place()[1]
     with torch.no_grad():
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)
-    return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+    scale = self.weight * (variance + self.eps).rsqrt()  # (C,)
+    shape = [-1] + [1] * (x.dim() - 2)
+    return x * scale.view(shape) + (self.bias - mean * scale).view(shape)
 
 
 def step(rank: int, world: int, stage: str) -> list[Any]:

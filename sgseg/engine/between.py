@@ -28,8 +28,8 @@ def save_between(runner: Runner, keep: int = 2, evaluation_due: bool = False) ->
     """Save ``epoch_E_iter_I.pth``: after I iterations, E epochs of them whole.
 
     Args:
-        runner: of every process, behind an optimiser step; in an evaluation with ``evaluation_due``, and the
-            resumed run then begins with that evaluation.
+        runner: of every process, behind an optimiser step; in an evaluation with
+            ``evaluation_due``, and the resumed run then begins with that evaluation.
         keep: so many of these files stay; the others go when this one is whole.
     """
     with saving_together(runner):

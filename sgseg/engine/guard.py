@@ -68,8 +68,8 @@ class CollapseGuardHook(Hook):
     """Warn within an epoch of a collapse, and say what to change.
 
     Looks at the diagnostics that every step logs, averaged over its last steps and all processes:
-    every ``interval`` steps and at the end of each epoch. Each kind is said once until it is over. Warnings are kept
-    in ``guard.json``, so that a table can name the collapsed runs.
+    every ``interval`` steps and at the end of each epoch. Each kind is said once until it is
+    over. Warnings are kept in ``guard.json``, so that a table can name the collapsed runs.
 
     The first epoch of a part's training is judged at its end alone: nothing that starts at random
     has information before.

@@ -19,6 +19,7 @@ COMMON: dict[str, Any] = dict(
     views=dict(type="PhotometricViews", contrast=0.0, brightness=0.0, band_gain=0.0),
 )
 REGION_LOSS = dict(adversarial=0.0, consistency=0.0)  # the two others are means over pixels
+INFORMATION = dict(type="MutualInformationLoss", half_window=2, symmetric=True)
 METHODS: dict[str, dict[str, Any]] = dict(
     InMARS=COMMON | dict(type="InMARS") | REGION_LOSS,
     InfoSeg=COMMON
@@ -30,10 +31,7 @@ METHODS: dict[str, dict[str, Any]] = dict(
     IIC=COMMON
     | dict(
         type="IIC",
-        losses=dict.fromkeys(
-            ("decode_head", "auxiliary_head"),
-            dict(type="MutualInformationLoss", half_window=2, symmetric=True),
-        ),
+        losses=dict(decode_head=INFORMATION, auxiliary_head=INFORMATION),
     ),
     ContextPrediction={key: COMMON[key] for key in ("data_preprocessor", "backbone")}
     | dict(

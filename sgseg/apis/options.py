@@ -79,16 +79,21 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
         options: dotted key -> value.
 
     Raises:
-        ValueError: for a key that nothing reads, with the nearest one that something does.
+        ValueError: for a key that nothing reads, with the nearest one that something does; for one
+            set twice, or inside a part that this config leaves out.
     """
     aliases = _aliases(config)
-    routed: dict[str, Any] = {}
-    for key, value in options.items():
-        head, _, rest = key.partition(".")
-        routed[".".join((*aliases[head], rest)) if rest and head in aliases else key] = value
+    routed: dict[str, tuple[str, Any]] = {}
+    for given, value in options.items():
+        head, _, rest = given.partition(".")
+        key = ".".join((*aliases[head], rest)) if rest and head in aliases else given
+        if key in routed:
+            raise ValueError(f"--cfg-options: {routed[key][0]} and {given} are one key: set one")
+        routed[key] = given, value
+        _demand_place(given, key.split("."), dict(config.items()))
     before = Config(config.to_dict())
     try:
-        config.merge_from_dict(routed)
+        config.merge_from_dict({key: value for key, (_, value) in routed.items()})
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(
             f"--cfg-options: {dict(options)}: one of these sets a key inside a value that holds "
@@ -96,10 +101,28 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
         ) from error
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         import_modules_from_strings(**config.custom_imports)
-    for given, key in zip(options, routed, strict=True):
+    for key, (given, _) in routed.items():
         fault = _fault(key.split("."), dict(config.items()), dict(before.items()))
         if fault is not None:
             _refuse(given, key, *fault, sorted(aliases))
+
+
+def _demand_place(given: str, path: Sequence[str], config: Mapping[str, Any]) -> None:
+    """ValueError for a key inside a part that is None."""
+    node: Any = config
+    for depth, key in enumerate(path[:-1], 1):
+        if not isinstance(node, Mapping) or key not in node:
+            return
+        node = node[key]
+        if node is None:
+            place = ".".join(path[:depth])
+            why = (
+                " (nothing is scored without labels/)" if key.startswith(("val_", "test_")) else ""
+            )
+            raise ValueError(
+                f"--cfg-options {given}: this config has no {place}{why}; leave the option out, or "
+                f"set {place} as a whole"
+            )
 
 
 def check_names(config: Config) -> None:

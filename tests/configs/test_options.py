@@ -87,6 +87,19 @@ def test_second_names_reach_what_they_name() -> None:
     assert not {"learning_rates", "stage_hook", "clustering_hook"} & {*config, *kmeans}
 
 
+def test_one_key_by_two_names_and_keys_of_what_is_not_there(tmp_path: Path) -> None:
+    """Both are said, not settled by the order, nor by an error from the depth."""
+    place = [type_name(each) for each in built().custom_hooks].index("PictureHook")
+    twice = {"PictureHook.count": 3, f"custom_hooks.{place}.count": 4}
+    with pytest.raises(ValueError, match=rf"PictureHook.count and custom_hooks.{place}.count are"):
+        built(options=twice)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(ValueError, match="no val_dataloader .nothing is scored without labels/"):
+        built("sgseg_diffgcn_folder", data=tmp_path, options={"val_dataloader.num_workers": 0})
+    with pytest.raises(ValueError, match="no model.neck"):
+        built("sgseg_nognn_coco15", options={"model.neck.knn": 3})
+
+
 def test_every_second_name_in_a_shipped_config_works_or_is_refused() -> None:
     """No config file has a helper that the command line takes without a word."""
     for path in ALL:

@@ -59,9 +59,9 @@ def check_length(config: Config) -> None:
     late = max(begins, default=0)
     if epochs is not None and late >= epochs:
         raise ValueError(
-            f"train_cfg.max_epochs = {epochs}: the learning rates begin to fall after epoch {late}, "
-            "so this run would end before. Set max_epochs to "
-            f"{late + 1} or more, or use --epochs {epochs}, which keeps the proportions of the schedule"
+            f"train_cfg.max_epochs = {epochs}: the learning rates begin to fall after epoch "
+            f"{late}, so this run would end before. Set max_epochs to {late + 1} or more, or use "
+            f"--epochs {epochs}, which keeps the proportions of the schedule"
         )
 
 

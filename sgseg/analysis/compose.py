@@ -16,11 +16,11 @@ from typing import Any, Literal
 from mmengine.config import Config
 
 from ..apis.batch import TOTAL, share_batch
+from ..apis.config import EVALUATORS, set_image_bands
 from ..apis.length import schedulers_of, set_length, stage_hook_of
 from ..apis.loaders import LOADERS
 from ..apis.options import drop_aliases, merge_options
 from ..apis.sizes import apply_preset, read_preset, set_bands, type_name
-from ..apis.train import EVALUATORS, set_image_bands
 from .rows import Row
 
 Recipe = Literal["paper", "practical"]

@@ -17,8 +17,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..apis import build_config, train
 from ..apis.length import set_length
-from ..apis.train import build_config, train
 from ..engine.clock import TrainingClockHook
 from ..engine.record import json_safe
 from .baselines import kmeans_record, majority_of, untrained_record

@@ -1,9 +1,10 @@
 """What the command line does, as functions."""
 
+from .config import build_config
 from .folder import BadImagesError, segment_folder
 from .inference import Segmenter
 from .saved import config_for
-from .train import build_config, evaluate, train
+from .train import evaluate, train
 
 __all__ = [
     "BadImagesError",

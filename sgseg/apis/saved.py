@@ -17,9 +17,10 @@ from torch import nn
 from ..engine.checkpoint import load_checkpoint
 from ..engine.portable import INSTALLED, config_as_data
 from ..registry import MODELS
+from .config import EVALUATORS, build_config, set_image_bands
+from .loaders import LOADERS
 from .options import REGISTRIES
 from .sizes import set_bands, type_name
-from .train import EVALUATORS, LOADERS, build_config, set_image_bands
 
 _OF_PREDICTION = ("model", "predict_side")
 """What label maps depend on, beside the weights."""

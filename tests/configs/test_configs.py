@@ -169,7 +169,7 @@ def test_table_12(
 
 
 def test_arguments_reach_every_place(tmp_path: Path) -> None:
-    """--data, --num-classes, --seed and --amp set all places that depend on them."""
+    """Each argument sets all places that depend on it."""
     (tmp_path / "labels").mkdir()
     config = build_config(
         CONFIGS[0].with_name("sgseg_diffgcn_folder.py"),
@@ -177,9 +177,11 @@ def test_arguments_reach_every_place(tmp_path: Path) -> None:
         num_classes=7,
         seed=3,
         amp=True,
+        value_range=(0, 10200),
     )
     loaders = (config.train_dataloader, config.val_dataloader, config.test_dataloader)
     assert {loader.dataset.root for loader in loaders} == {str(tmp_path)}
+    assert {tuple(loader.dataset.value_range) for loader in loaders} == {(0, 10200)}
     assert config.model.decode_head.num_classes == 7
     assert config.val_evaluator.num_clusters == config.test_evaluator.num_clusters == 7
     assert config.randomness.seed == config.model.seed == 3
@@ -218,6 +220,8 @@ def test_bands_that_do_not_fit_say_so() -> None:
     """None at all, and a data set that has its own."""
     with pytest.raises(ValueError, match="at least one"):
         build_config(CONFIGS[0].with_name("sgseg_diffgcn_folder.py"), bands=0)
+    with pytest.raises(ValueError, match="units of its own"):
+        build_config(CONFIGS[0].with_name("sgseg_diffgcn_mosaic.py"), value_range=(0, 1))
     with pytest.raises(ValueError, match="bands of its own"):
         build_config(CONFIGS[0].with_name("sgseg_diffgcn_potsdam.py"), bands=3)
 

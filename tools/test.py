@@ -24,9 +24,7 @@ def main() -> None:
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
-    parser.add_argument(
-        "--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="samples for 0 and 1"
-    )
+    parser.add_argument("--value-range", nargs=2, type=float, help="samples that are 0 and 1")
     parser.add_argument("--work-dir", help="output folder; default beside the checkpoint")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])

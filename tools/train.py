@@ -23,9 +23,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes, for scoring")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
-    parser.add_argument(
-        "--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="samples for 0 and 1"
-    )
+    parser.add_argument("--value-range", nargs=2, type=float, help="samples that are 0 and 1")
     parser.add_argument("--work-dir", help="default a new folder, work_dirs/<config name>")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--amp", action="store_true", help="train in half precision")

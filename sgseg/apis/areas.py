@@ -56,7 +56,7 @@ def areas(
             value,
             name,
             int(counts[value]),
-            float(counts[value] / valid),
+            round(float(counts[value] / valid), 6),
             "" if size is None else float(counts[value] * size),
             unit,
         )

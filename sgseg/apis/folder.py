@@ -158,7 +158,7 @@ def segment_aloud(segmenter: Segmenter, source: str | Path, out: str | Path, *re
     try:
         for path, shares in track(results, "Segmenting", console=Console(stderr=True)):
             described = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
-            say.print(f"{path}: {described}")
+            say.print(f"{path}: {described or 'no pixel with data'}")
     except BadImagesError as error:
         raise SystemExit(str(error)) from error
     say.print(f"Written to {out}")

@@ -59,7 +59,7 @@ def label_table(
     if not 1 <= len(names) <= IGNORE:
         raise ValueError(
             f"{root}: {len(names)} class names, expected 1..{IGNORE}; write classes.txt (one a "
-            "line) or give `classes`"
+            "line), give a table of them (--label-map), or rename labels/ to train without scoring"
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

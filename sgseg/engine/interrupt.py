@@ -119,5 +119,10 @@ def leaving_on_signals(runner: Runner) -> Iterator[None]:
     finally:
         for event in over:
             event.set()
+        for loop in loops:
+            if loop is not None:
+                # Workers that stay for the next pass would be ended by a signal when Python leaves,
+                # which torch answers with a traceback behind a training that went well.
+                loop.dataloader._iterator = None
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -17,6 +17,10 @@ from .portable import add_origin
 from .random_state import random_state, set_random_state
 
 
+_WHICH_DATA = ("dataset", "items", "items_sha256", "manifest_sha256", "seed")
+"""Keys of a data set's protocol that say which images it holds."""
+
+
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
     """Save plain values only, and resume exactly where the run stopped.
@@ -66,6 +70,7 @@ class PlainCheckpointHook(Hook):
             hub["log_scalars"] = restore_buffers(hub.get("log_scalars", {}))
         if runner._resume:
             _check_complete(checkpoint)
+            _check_data(runner, checkpoint["meta"])
             _check_weights(runner, checkpoint["state_dict"])
             self._resumed = dict(checkpoint["meta"], random=checkpoint["random"])
 
@@ -81,7 +86,7 @@ class PlainCheckpointHook(Hook):
         if self._resumed and not self._resumed["steps_into_epoch"]:
             due = self._resumed.get("evaluation_due")
             self._take_up_random_states(runner)
-            if due:
+            if due and runner.val_loop is not None:
                 runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -130,6 +135,23 @@ def _check_complete(checkpoint: Mapping[str, Any]) -> None:
         )
 
 
+def _check_data(runner: Runner, meta: Mapping[str, Any]) -> None:
+    dataset = runner.train_dataloader.dataset
+    known = (getattr(dataset, "metainfo", None) or {}).get("protocol") or {}
+    before = (meta.get("dataset_meta") or {}).get("protocol") or {}
+    differing = [key for key in _WHICH_DATA if before.get(key) != known.get(key)]
+    if before and known and differing:
+        was, is_now = (
+            ", ".join(f"{key} {each[key]}" for key in ("root", *differing) if key in each)
+            for each in (before, known)
+        )
+        raise ValueError(
+            f"{runner._load_from} was trained on other images ({was}) than these ({is_now}), and a "
+            "resumed run goes on with its own. Name the run to go on with (--work-dir), or begin "
+            "one from its weights (--cfg-options load_from=CHECKPOINT)"
+        )
+
+
 def _check_weights(runner: Runner, loaded: Mapping[str, Any]) -> None:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     own = model.state_dict()
@@ -143,8 +165,9 @@ def _check_weights(runner: Runner, loaded: Mapping[str, Any]) -> None:
     ]
     if faults:
         raise ValueError(
-            "The checkpoint does not fit the model of this config: "
+            f"{runner._load_from} does not fit the model of this config: "
             + "; ".join(faults[:5])
             + (f" and {len(faults) - 5} more" if len(faults) > 5 else "")
-            + ". Resume with the config it was trained with"
+            + ". Resume with the config and options it was trained with, or name the run to go on "
+            "with (--work-dir)"
         )

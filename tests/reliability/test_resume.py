@@ -71,6 +71,15 @@ def test_a_resumed_run_keeps_the_seed_it_began_with(tmp_path: Path) -> None:
     assert_same_run(load_checkpoint(tmp_path / "run/epoch_3.pth"), expected)
 
 
+def test_other_images_are_not_gone_on_with(tmp_path: Path) -> None:
+    """A checkpoint of other images is refused, by its name."""
+    stopped(tmp_path, "step", 4)
+    (checkpoint,) = tmp_path.glob("epoch_1.pth")
+    config = noisy_config(tmp_path, **{"train_dataloader.dataset.length": 12})
+    with pytest.raises(ValueError, match=rf"{checkpoint.name} was trained on other images.*items"):
+        train(config, resume=True)
+
+
 @pytest.mark.slow
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     """With accumulation a checkpoint in between waits for the optimiser's step."""

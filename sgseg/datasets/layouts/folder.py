@@ -90,6 +90,13 @@ class FolderLayout(Layout):
                 faults.append(Fault("count", str(self.root / f"{split}.txt"), message))
         if not self.labelled:
             return faults
+        if self.table is None and not self.faults:
+            message = "no classes.txt beside labels/, so no training on this folder begins: write "
+            message += (
+                "one name a line in the order of the values, give a label map (--label-map), "
+            )
+            message += "or rename labels/ to train without scoring"
+            faults.append(Fault("classes", str(self.root), message))
         faults += [
             Fault("missing_partner", str(path), "no label map of this image in labels/")
             for split, path, label in self.items()
@@ -116,9 +123,6 @@ class FolderLayout(Layout):
 
     def notes(self) -> list[str]:
         notes = [self.scan.sentence(), f"{self.bands} bands"]
-        notes += ["no classes.txt: label values not checked"] * (
-            self.labelled and self.table is None and not self.faults
-        )
         spelt: dict[str, list[Path]] = defaultdict(list)
         for path in self.paths:
             spelt[str(path).casefold()].append(path)

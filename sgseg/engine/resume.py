@@ -16,7 +16,6 @@ from .checkpoint import plain, restore_buffers
 from .portable import add_origin
 from .random_state import random_state, set_random_state
 
-
 _WHICH_DATA = ("dataset", "items", "items_sha256", "manifest_sha256", "seed")
 """Keys of a data set's protocol that say which images it holds."""
 

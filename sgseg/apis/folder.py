@@ -93,6 +93,8 @@ def segment_folder(
         FileExistsError: for an ``out`` that holds something else.
         BadImagesError: at the end, for images that could not be read or segmented.
     """
+    if batch_size < 1:
+        raise ValueError(f"--batch-size {batch_size}: one image or more")
     paths, root = images_to_segment(source, out)
     outputs = Outputs(Path(out), paths, root, segmenter.classes, pictures, overwrite)
     faults: dict[Path, str] = {}

@@ -150,6 +150,8 @@ class Segmenter:
         self.bands, self.units = network.bands, reader.units
         self.open = reader.open
         self.mapping, self.classes, self.named = table
+        if side < 0:
+            raise ValueError(f"--side {side}: a shorter side in pixels, or 0 for that of the image")
         self.side = side
         self.tile = tile
         size = TILE if tile is None else tile

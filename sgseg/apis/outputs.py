@@ -83,6 +83,8 @@ class Outputs:
         pictures: bool = True,
         overwrite: bool = False,
     ) -> None:
+        if out.exists() and not out.is_dir():
+            raise FileExistsError(f"{out}: is a file; name a folder (--out)")
         self.out = out
         self.classes = list(classes)
         self.names = dict(zip(paths, output_names(paths, root), strict=True))

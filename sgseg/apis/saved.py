@@ -43,7 +43,7 @@ def saved_config(saved: Mapping[str, Any], path: str | Path = "checkpoint") -> C
         ValueError: without a config (older checkpoints), with a module that is missing, or with a
             class that is unknown.
     """
-    if not isinstance(saved.get("config"), Mapping):
+    if not isinstance(saved.get("config"), Mapping) or "model" not in saved["config"]:
         raise ValueError(
             f"{path}: carries no config (it is older than that): give the config it was trained "
             "with as well, CONFIG CHECKPOINT"

@@ -82,6 +82,7 @@ def train(config: Config, resume: bool = False) -> Runner:
     given = config.get("load_from")
     if given is not None and "://" not in str(given):
         load_checkpoint(given)
+    resume = resume or bool(config.get("resume"))
     place = decide_once(
         lambda: training_place(config.get("work_dir"), config.filename, resume, _restarts() > 0)
     )

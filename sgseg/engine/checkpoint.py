@@ -23,7 +23,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: if it is not a plain checkpoint, truncated or malicious.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint")
+        inside = sorted(each.name for each in Path(path).glob("*.pth"))
+        hint = f"; it is a folder, with {', '.join(inside[:5])} in it" if inside else ""
+        raise FileNotFoundError(f"{path}: no such checkpoint{hint}")
     try:
         _check_sums(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)

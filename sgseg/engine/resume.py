@@ -70,6 +70,7 @@ class PlainCheckpointHook(Hook):
         if runner._resume:
             _check_complete(checkpoint)
             _check_data(runner, checkpoint["meta"])
+            _check_optimizer(runner, checkpoint.get("config") or {})
             _check_weights(runner, checkpoint["state_dict"])
             self._resumed = dict(checkpoint["meta"], random=checkpoint["random"])
 
@@ -148,6 +149,21 @@ def _check_data(runner: Runner, meta: Mapping[str, Any]) -> None:
             f"{runner._load_from} was trained on other images ({was}) than these ({is_now}), and a "
             "resumed run goes on with its own. Name the run to go on with (--work-dir), or begin "
             "one from its weights (--cfg-options load_from=CHECKPOINT)"
+        )
+
+
+def _check_optimizer(runner: Runner, before: Mapping[str, Any]) -> None:
+    def kind(config: Mapping[str, Any]) -> str:
+        optimizer = (config.get("optim_wrapper") or {}).get("optimizer") or {}
+        found = optimizer.get("type", "")
+        return found.__name__ if isinstance(found, type) else str(found).rsplit(".", 1)[-1]
+
+    was, is_now = kind(before), kind(runner.cfg)
+    if was and is_now and was != is_now:
+        raise ValueError(
+            f"{runner._load_from} holds the state of {was}, this config has {is_now}, which cannot "
+            "go on from it. Resume with the former, or begin a run from the weights (--cfg-options "
+            "load_from=CHECKPOINT)"
         )
 
 

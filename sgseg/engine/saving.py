@@ -28,11 +28,19 @@ class EvaluatedCheckpointHook(CheckpointHook):
         **options: those of mmengine's ``CheckpointHook``.
 
     Raises:
-        ValueError: if fewer than two checkpoints would be kept.
+        ValueError: if fewer than two checkpoints would be kept, or they would be kept where, or
+            under names, that ``--resume`` does not look for.
     """
 
     def __init__(self, every_iters: int = 0, keep_iters: int = 2, **options: Any) -> None:
         super().__init__(**options)
+        moved = [key for key in ("by_epoch", "filename_tmpl", "out_dir") if key in options]
+        if moved:
+            raise ValueError(
+                f"EvaluatedCheckpointHook: {', '.join(moved)} cannot be set: checkpoints are "
+                "WORK_DIR/epoch_N.pth, which --resume goes on from. every_iters saves more often, "
+                "--work-dir says where"
+            )
         if self.max_keep_ckpts == 1 or keep_iters < 2:
             raise ValueError(
                 f"EvaluatedCheckpointHook: max_keep_ckpts = {self.max_keep_ckpts}, keep_iters = "

@@ -124,8 +124,9 @@ def strip_of(
 
 
 def write_png(path: Path, rgb: np.ndarray) -> None:
-    """Write an RGB picture; OSError if that fails."""
+    """Write a picture, RGB or of one band."""
     import cv2
 
-    if not cv2.imwrite(str(path), np.ascontiguousarray(rgb[:, :, ::-1])):
-        raise OSError(f"{path}: could not be written")
+    # Encoded here and written by Python: OpenCV takes no names that are not UTF-8.
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]))
+    path.write_bytes(encoded.tobytes())

@@ -23,6 +23,7 @@ from mmengine.runner import Runner
 
 from ..datasets.files import write_atomically
 from .between import POINTER
+from .distributed import failing_together
 
 CARD = "run.json"
 _TRAINING = (CARD, POINTER, "epoch_*.pth", "best_*.pth")
@@ -40,12 +41,14 @@ class Place:
         resume: whether the run goes on from what the folder holds.
         said: why it is this folder, for the log.
         made: folders that were made for it, the deepest first.
+        claimed: whether this run put its card there, so that no other begins in the folder.
     """
 
     folder: Path
     resume: bool = False
     said: list[str] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)
+    claimed: bool = False
 
 
 def launched_by() -> str:
@@ -65,16 +68,12 @@ def decide_once(decide: Callable[[], Place]) -> Place:
     Raises:
         ValueError: that of the first process.
     """
-    answer: list[Any] = [None, None]
-    if is_main_process():
-        try:
+    answer: list[Any] = [None]
+    with failing_together():
+        if is_main_process():
             answer[0] = decide()
-        except ValueError as error:
-            answer[1] = str(error)
     broadcast_object_list(answer)
-    place, refused = answer
-    if refused is not None:
-        raise ValueError(refused)
+    place = answer[0]
     if not is_main_process():
         place.made = []
     return place  # type: ignore[no-any-return]
@@ -101,7 +100,8 @@ def training_place(
         return Place(own[-1], resume=True)
     if named:
         _demand_free(folders[0], config_file, resume)
-        return Place(folders[0], resume, made=_make(folders[0]))
+        made = _make(folders[0])
+        return Place(folders[0], resume, made=made, claimed=not resume and _claim(folders[0]))
     if resume and folders:
         newest = max(folders, key=_changed)
         return Place(newest, resume, [f"--resume goes on in {newest}, the last run of this config"])
@@ -178,7 +178,9 @@ def clean_start(place: Place, config_file: str | None) -> Iterator[BegunHook]:
     names: tuple[str, ...] = _OF_A_START
     if config_file:
         names += (Path(config_file).name, beside_config(config_file).name)
-    hook, before = BegunHook(), {path: _content(path) for path in _matching(place.folder, names)}
+    there = (path for path in _matching(place.folder, names))
+    mine = place.folder / CARD if place.claimed else None
+    hook, before = BegunHook(), {path: _content(path) for path in there if path != mine}
     try:
         yield hook
     except BaseException:
@@ -244,6 +246,18 @@ def _card(folder: Path) -> str | None:
         return str(json.loads((folder / CARD).read_text(encoding="utf-8")).get("launched_by"))
     except (OSError, ValueError):
         return None
+
+
+def _claim(folder: Path) -> bool:
+    """Put a card into a folder that holds none, so that of two starts at once one is refused."""
+    try:
+        with (folder / CARD).open("x", encoding="utf-8") as file:
+            json.dump(dict(ended="running", launched_by=launched_by()), file)
+    except FileExistsError as error:
+        raise ValueError(
+            f"--work-dir {folder}: another run begins there just now. Name another folder"
+        ) from error
+    return True
 
 
 def _demand_free(folder: Path, config_file: str | None, resume: bool) -> None:

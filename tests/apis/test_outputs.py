@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,27 @@ def test_a_bad_image_stops_nothing(segmenter: Segmenter, tmp_path: Path) -> None
         rows = {Path(row["image"]).name: row for row in table(out / "outputs.csv")}
         assert "trunc" in rows["b.png"]["fault"] and "holds uint16" in rows["d.png"]["fault"]
         assert rows["b.png"]["labels"] == "" and (out / rows["c.png"]["labels"]).is_file()
+
+
+def test_names_that_are_no_text(segmenter: Segmenter, tmp_path: Path) -> None:
+    """A name of bytes that are not UTF-8, which OpenCV dies of, has its files like any other."""
+    good = draw(tmp_path / "in", "a.png") / "a.png"
+    odd = os.fsdecode(os.fsencode(tmp_path / "in") + b"/b\xff.png")
+    shutil.copy(good, odd)
+    list(segment_folder(segmenter, tmp_path / "in", tmp_path / "out"))
+    for folder in ("labels", "colours", "pictures"):
+        assert len(list((tmp_path / "out" / folder).iterdir())) == 2
+
+
+def test_what_cannot_be_meant_is_said(segmenter: Segmenter, tmp_path: Path) -> None:
+    """A file for a folder, no image at a time: a sentence, and nothing is written."""
+    folder = draw(tmp_path / "in", "a.png")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match="is a file; name a folder"):
+        list(segment_folder(segmenter, folder, tmp_path / "file"))
+    with pytest.raises(ValueError, match="--batch-size 0"):
+        list(segment_folder(segmenter, folder, tmp_path / "out", batch_size=0))
+    assert not (tmp_path / "out").exists()
 
 
 def test_predictions_do_not_mix(segmenter: Segmenter, tmp_path: Path) -> None:

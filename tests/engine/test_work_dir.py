@@ -85,6 +85,19 @@ def test_a_restart_goes_on_in_its_own_folder_alone(named: str | None) -> None:
     assert place.resume and str(place.folder) == (named or "work_dirs/x_3")
 
 
+def test_of_two_starts_at_once_in_one_folder_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second finds the card of the first even if it looked before that was there."""
+    monkeypatch.setattr("sgseg.engine.work_dir._demand_free", lambda *_: None)
+    first = training_place("here", CONFIG, False, False)
+    with pytest.raises(ValueError, match="another run begins there"):
+        training_place("here", CONFIG, False, False)
+    with pytest.raises(OSError), clean_start(first, CONFIG):
+        raise OSError
+    assert not Path("here").exists()  # a failed start leaves no claim
+
+
 def test_an_evaluation_damages_no_training() -> None:
     """By default it stands beside its checkpoint, the second of it apart from the first."""
     run_in("run")

@@ -80,6 +80,22 @@ def test_other_images_are_not_gone_on_with(tmp_path: Path) -> None:
         train(config, resume=True)
 
 
+def test_another_optimiser_does_not_go_on(tmp_path: Path) -> None:
+    """Neither crashes in the first step nor begins with an empty state: it is refused."""
+    stopped(tmp_path, "step", 4)
+    config = noisy_config(tmp_path)
+    config.optim_wrapper.optimizer = dict(type="SGD", lr=0.1)
+    with pytest.raises(ValueError, match="holds the state of Adam, this config has SGD"):
+        train(config, resume=True)
+
+
+def test_checkpoints_have_the_names_that_resume_looks_for(tmp_path: Path) -> None:
+    """Under others --resume would begin anew, and write over them."""
+    for key, value in dict(filename_tmpl="ep_{}.pth", by_epoch=False, out_dir="else").items():
+        with pytest.raises(ValueError, match=f"{key} cannot be set"):
+            train(noisy_config(tmp_path, **{f"default_hooks.checkpoint.{key}": value}))
+
+
 @pytest.mark.slow
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     """With accumulation a checkpoint in between waits for the optimiser's step."""

@@ -304,8 +304,9 @@ class Segmenter:
 
     def _statistics(self, rows: Rows) -> Statistics | None:
         """Those of the valid pixels, where the model standardises and some pixels are no data."""
-        starts = range(0, rows.shape[0], TILE)
-        if not self.network.standardises or all(rows.valid(a, a + TILE) is None for a in starts):
+        height = rows.shape[0]
+        parts = ((start, min(start + TILE, height)) for start in range(0, height, TILE))
+        if not self.network.standardises or all(rows.valid(*part) is None for part in parts):
             return None
         return image_statistics(rows, TILE)
 

@@ -265,6 +265,7 @@ def test_resuming_from_a_checkpoint_with_its_config(trained: Path, tmp_path: Pat
         torch.testing.assert_close(found["state_dict"][name], weight, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_test_and_its_two_forms(trained: Path, tmp_path: Path) -> None:
     """tools/test.py on the checkpoint alone scores what CONFIG CHECKPOINT does."""
     path = str(trained / "epoch_4.pth")

@@ -29,7 +29,8 @@ class RatesHook(Hook):
 def rates(work_dir: Path, epochs: int, resume: bool = False, **options: Any) -> dict[int, Any]:
     """Rates by step of a run of so many epochs."""
     RatesHook.seen = {}
-    config = quick_config(work_dir, **{"train_cfg.max_epochs": epochs} | options)
+    unscored = {"train_cfg.val_interval": 99, "default_hooks.label_free": None}
+    config = quick_config(work_dir, **{"train_cfg.max_epochs": epochs} | unscored | options)
     config.custom_hooks.append(dict(type="RatesHook"))
     train(config, resume=resume)
     return dict(RatesHook.seen)

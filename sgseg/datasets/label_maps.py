@@ -35,8 +35,10 @@ _LABEL_WORDS = {
 _PARTNER_WORDS = _LABEL_WORDS | {
     *("l", "color", "colour", "polygons", "class", "classes", "object", "target", "targets"),
     *("semantic", "semantics", "parsing", "matte", "mattes", "alpha", "map", "maps", "instance"),
+    *("tgt", "segm", "cls", "id", "ids", "annotated", "pred", "preds", "prediction", "output"),
+    *("rgb", "img", "image", "images", "photo", "sat", "input", "leftimg8bit"),
 }
-"""Words by which a label map's name may differ from its photograph's: CamVid's ``a_L``."""
+"""Words by which the names of a label map and its photograph may differ: CamVid's ``a_L``."""
 _FEW = 64
 """More values or colours than that hold photographs alone ..."""
 _COMMON, _COVERED = 16, 0.9
@@ -45,6 +47,8 @@ _FLAT = 0.97
 """Share of equal neighbours in a map of many instance numbers."""
 _OF_A_FOLDER, _OF_A_NAME = 3, 32
 """Files looked at where a folder's name speaks of all of them, or each file's own."""
+_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=\w)(?=(?:mask|label)s?\d*$)")
+"""Places where a name's words meet without a sign between them."""
 _JPEG = (".jpg", ".jpeg", ".jfif")
 _SIDE = 256
 """Rows and columns looked at."""
@@ -57,6 +61,8 @@ class Look(NamedTuple):
     """0 where the file cannot be read here."""
     painted: bool | None = None
     """Whether a hand or a program painted them in a few values; None where it is not known."""
+    plain: bool = False
+    """Whether they are of one value: a map of one class, or a black frame."""
 
 
 def label_maps(found: Sequence[Path], folder: Path) -> set[Path]:
@@ -137,7 +143,10 @@ def _maps_beside(found: Sequence[Path], looks: _Looks) -> set[Path]:
 
 
 def _maps_in_another_folder(found: Sequence[Path], looks: _Looks) -> set[Path]:
-    """Painted files of folders most of whose names are those of photographs elsewhere."""
+    """Painted files of painted folders, most of whose names are those of photographs elsewhere.
+
+    A few painted files in a folder of photographs are black frames and the like.
+    """
     by_base = _grouped(found, _base)
     maps: set[Path] = set()
     for folder, paths in _grouped(found, lambda path: path.parent).items():
@@ -145,6 +154,9 @@ def _maps_in_another_folder(found: Sequence[Path], looks: _Looks) -> set[Path]:
         if 2 * len(shared) < len(paths) or paths[0].suffix.lower() in _JPEG:
             continue
         painted = looks.painted(shared, _OF_A_FOLDER)
+        few = sorted(painted)[:_OF_A_FOLDER]
+        if 2 * len(painted) <= len(shared) or all(looks(path).plain for path in few):
+            continue
         partners = [q for p in sorted(painted) for q in by_base[_base(p)] if q.parent != folder]
         photographs = {_base(path) for path in _photographs(partners, looks)}
         maps |= {path for path in painted if _base(path) in photographs}
@@ -167,10 +179,10 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], _Key]) -> dict[_Key, l
 
 
 def _words(name: str) -> Words:
-    """Words in small letters: ``yMask(2)`` is y, mask, 2; ``gtFine`` is one."""
+    """Words in small letters: ``yMask(2)`` and ``ymask(2)`` are y, mask, 2; ``gtFine`` is one."""
     words: list[str] = []
     for piece in re.split(r"[\W_]+", name):
-        humps = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", piece).lower().split()
+        humps = _HUMPS.sub(" ", piece).lower().split()
         words += [piece.lower()] if piece.lower() in _LABEL_WORDS else humps
     return tuple(words)
 
@@ -209,7 +221,7 @@ def look(path: Path) -> Look:
     bands = 1 if pixels.ndim == 2 else pixels.shape[-1]
     height, width = pixels.shape[:2]
     rows = np.asarray(pixels[:: max(1, height // _SIDE)]).reshape(-1, width, bands)
-    return Look(bands, _painted(rows))
+    return Look(bands, _painted(rows), bool((rows == rows[:1, :1]).all()))
 
 
 def _pixels(path: Path) -> Array:

@@ -149,7 +149,7 @@ def _count_beside(root: Path, taken: set[Path], left_out: dict[str, list[Path]])
 
 def _predicted(folder: Path) -> bool:
     """Whether an earlier prediction wrote a folder."""
-    return all((folder / name).is_file() for name in ("outputs.csv", "classes.json"))
+    return all(os.path.isfile(folder / name) for name in ("outputs.csv", "classes.json"))
 
 
 def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
@@ -179,16 +179,18 @@ def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
 def _entries(folder: Path, left_out: dict[str, list[Path]]) -> list[tuple[Path, bool]]:
     """What a folder holds, sorted, and whether each is a folder; nothing where it is closed."""
     try:
-        return [(path, path.is_dir()) for path in sorted(folder.iterdir())]
+        if os.access(folder, os.X_OK):  # else its names can be read, and nothing behind them
+            return [(path, os.path.isdir(path)) for path in sorted(folder.iterdir())]
     except PermissionError:
-        left_out[CLOSED].append(folder)
-        return []
+        pass  # counted as the other
+    left_out[CLOSED].append(folder)
+    return []
 
 
 def _taken(path: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
     """The file itself if it can be an image; else the reason gets it."""
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):
         left_out[BROKEN].append(path)
     elif suffix in IMAGE_SUFFIXES and path.is_file():
         yield path
@@ -214,7 +216,7 @@ def _images_in(path: Path) -> list[Path]:
     """A hidden file, or the images of a hidden folder."""
     if not path.is_dir():
         return [path]
-    return [p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    return [p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(p)]
 
 
 def _through_link(path: Path, folder: Path) -> bool:

@@ -113,6 +113,7 @@ def test_folders_of_label_maps(tmp_path: Path, folder: str) -> None:
         ("gt/a.png", "gt/b.png"),
         ("class_1/0.png", "class_2/0.png"),
         ("gt/a.tif", "a.tif"),
+        ("unmasked/a.png", "flabels.png", "a_rgb.png", "a.jpg"),
     ],
 )
 def test_photographs_are_images_whatever_their_names(tmp_path: Path, names: tuple[str]) -> None:
@@ -129,6 +130,7 @@ def test_photographs_are_images_whatever_their_names(tmp_path: Path, names: tupl
         *("target/y.png", "targets/y.png", "class_maps/y.png", "etiquettes/y.png", "Y/y.npy"),
         *("rgb/y_target.png", "rgb/y_lbl.png", "rgb/y_labeled.png", "rgb/y_semantic.png"),
         *("rgb/y_parsing.png", "rgb/y_matte.png", "rgb/yMask.png", "rgb/y(mask).png"),
+        *("rgb/ymask.png", "tgt/y_tgt.png", "rgb/y_pred.png", "x/y_label.png"),
         *("rgb/y_labels_v2.png", "rgb/y mask 1.tif", "rgb/y_mask.jpg", "rgb/y.bmp"),
     ],
 )
@@ -149,6 +151,15 @@ def test_soft_edges_and_many_instances_are_painted(tmp_path: Path) -> None:
     rows, columns = np.indices((512, 512)) // 48
     scenes.save(tmp_path / "a_instanceIds.png", (rows * 11 + columns).astype(np.uint16))
     assert [path.name for path in scan(tmp_path).paths] == ["a.png"]
+
+
+def test_black_frames_among_photographs_are_images(tmp_path: Path) -> None:
+    """A frame of one value is no label map of the frame of its name in another sequence."""
+    names = [f"{folder}/{n}.png" for folder in ("first", "second") for n in range(6)]
+    scenes.draw_opencv_folder(tmp_path, names)
+    for name in ("first/0.png", "first/1.png", "third/0.png"):
+        scenes.save(tmp_path / name, np.zeros((64, 64, 3), np.uint8))
+    assert len(scan(tmp_path).paths) == 13
 
 
 def test_what_has_a_label_map_or_is_listed_is_an_image(tmp_path: Path) -> None:

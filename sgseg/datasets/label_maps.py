@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -127,8 +128,8 @@ def _named_maps(found: Sequence[Path], folder: Path, looks: _Looks) -> set[Path]
 
 def _maps_beside(found: Sequence[Path], looks: _Looks) -> set[Path]:
     """Painted files beside a photograph of their name; of two painted ones, that of one band."""
-    groups = _grouped(found, lambda path: (path.parent, _base(path))).values()
-    groups = [group for group in groups if len(group) > 1]
+    named = _grouped(found, lambda path: (path.parent, _base(path)))
+    groups = [group for group in named.values() if len(group) > 1]
     painted: set[Path] = set()
     for paths in _grouped((p for group in groups for p in group), _kind).values():
         painted |= looks.painted(paths, _OF_A_NAME)
@@ -148,9 +149,10 @@ def _maps_in_another_folder(found: Sequence[Path], looks: _Looks) -> set[Path]:
     A few painted files in a folder of photographs are black frames and the like.
     """
     by_base = _grouped(found, _base)
+    elsewhere = {base for base, paths in by_base.items() if len({p.parent for p in paths}) > 1}
     maps: set[Path] = set()
     for folder, paths in _grouped(found, lambda path: path.parent).items():
-        shared = [p for p in paths if any(q.parent != folder for q in by_base[_base(p)])]
+        shared = [path for path in paths if _base(path) in elsewhere]
         if 2 * len(shared) < len(paths) or paths[0].suffix.lower() in _JPEG:
             continue
         painted = looks.painted(shared, _OF_A_FOLDER)
@@ -178,6 +180,7 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], _Key]) -> dict[_Key, l
     return groups
 
 
+@lru_cache(2**18)
 def _words(name: str) -> Words:
     """Words in small letters: ``yMask(2)`` and ``ymask(2)`` are y, mask, 2; ``gtFine`` is one."""
     words: list[str] = []

@@ -42,7 +42,7 @@ class Units:
         if self.dtype not in (*_USUAL, *_STATED) or not finite or not self.low < self.high:
             raise ValueError(
                 f"Units: {self.dtype} from {self.low:g} to {self.high:g}; wanted is one of "
-                f"{', '.join((*_USUAL, *_STATED))}, from a finite value to a larger finite one"
+                f"{', '.join((*_USUAL, *_STATED))}, from a value to a larger one, both finite"
             )
 
     def __str__(self) -> str:

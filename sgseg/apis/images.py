@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ..datasets.files import read_stored, stored_type
 from ..datasets.pixels import Mask, Stored, pixels_of
-from ..datasets.tiff import TIFF_SUFFIXES
-from ..datasets.units import Units, units_of
+from ..datasets.tiff import holds_tiff
+from ..datasets.units import Units, kind_of, units_of
 from ..datasets.windows import ArrayRows, Rows, TiffRows, open_rows
 
 Array = npt.NDArray[Any]
@@ -76,13 +76,13 @@ class Reader:
             ValueError: for other samples than it was trained on, of which no range is stated.
         """
         try:
+            if self.value_range is None and kind_of(dtype) == self.units.dtype:
+                return self.units
             found = units_of(dtype, self.value_range)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         if self.value_range is not None:
             return found
-        if found.dtype == self.units.dtype:
-            return self.units
         if found.dtype == "float" and self.units.usual:
             return found
         raise ValueError(
@@ -92,7 +92,7 @@ class Reader:
         )
 
     def _of_file(self, path: Path) -> Rows:
-        if path.suffix.lower() in TIFF_SUFFIXES:
+        if holds_tiff(path):
             return open_rows(path, self.bands, self.units_for(stored_type(path), path))
         stored = read_stored(path)
         pixels = pixels_of(path, stored, self.bands, self.units_for(stored.image.dtype, path))

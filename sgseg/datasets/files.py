@@ -16,16 +16,32 @@ import numpy.typing as npt
 
 from ..ops.matching import IGNORE
 from .badfile import BadFileError
-from .orientation import JPEG_START, PNG_START, WEBP_NAME, read_header, upright
+from .orientation import (
+    JPEG_START,
+    PNG_START,
+    WEBP_NAME,
+    read_header,
+    transparent_grey,
+    upright,
+)
 from .pixels import Pixels, Stored, pixels_of
-from .tiff import TIFF_SUFFIXES, declares_opacity, in_rgb_order, nodata_of, open_tiff, read_tiff
+from .tiff import (
+    TIFF_STARTS,
+    TIFF_SUFFIXES,
+    declares_opacity,
+    holds_tiff,
+    in_rgb_order,
+    is_tiff,
+    nodata_of,
+    open_tiff,
+    read_tiff,
+)
 from .units import Units
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", *TIFF_SUFFIXES, ".webp", ".bmp", ".npy")
 LABEL_SUFFIXES = (".png", *TIFF_SUFFIXES, ".bmp", ".npy")
 _PNG_END = b"IEND"
 _PNG_GREY_ALPHA = 4
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 Array = npt.NDArray[Any]
 
@@ -125,7 +141,7 @@ def stored_type(path: str | Path) -> np.dtype[Any]:
         BadFileError: if it cannot be read.
     """
     path = Path(path)
-    if path.suffix.lower() in TIFF_SUFFIXES and path.is_file() and path.stat().st_size:
+    if holds_tiff(path):
         with open_tiff(path) as (page, _):
             if page.dtype is not None:
                 return np.dtype(page.dtype)
@@ -134,17 +150,22 @@ def stored_type(path: str | Path) -> np.dtype[Any]:
 
 def may_hide(path: Path) -> bool:
     """Whether an image may hold pixels that are no data, seen from its first bytes alone."""
-    if path.suffix.lower() in TIFF_SUFFIXES:
+    if holds_tiff(path):
         with open_tiff(path) as (page, mask):
             hides = mask is not None or nodata_of(path, page) is not None
             return hides or declares_opacity(page)
-    if path.suffix.lower() not in (".png", ".webp"):
+    if path.suffix.lower() == ".npy":
         return False
-    with path.open("rb") as file:
-        head = file.read(4096)
+    try:
+        with path.open("rb") as file:
+            head = file.read(2**16)
+    except OSError as error:
+        raise BadFileError(path, f"cannot be read: {error.strerror}") from error
     if head.startswith(PNG_START):
         return head[25:26] in (b"\x04", b"\x06") or b"tRNS" in head
-    return head[12:16] == b"VP8L" or bool(head[20:21] and head[20] & 0x10)
+    if head[8:12] == WEBP_NAME:
+        return head[12:16] == b"VP8L" or bool(head[20:21] and head[20] & 0x10)
+    return False
 
 
 def read_label(path: str | Path) -> Array:
@@ -173,12 +194,12 @@ def _label(path: Path) -> tuple[Array, float | None]:
     from PIL import Image, ImageOps
 
     data, nodata = _read_bytes(path), None
-    if data.startswith(_TIFF_STARTS):
+    if data.startswith(TIFF_STARTS):
         with open_tiff(path, data) as (page, _):
             nodata = nodata_of(path, page)
     try:
         with Image.open(io.BytesIO(data)) as file:
-            if not data.startswith(_TIFF_STARTS):
+            if not data.startswith(TIFF_STARTS):
                 _demand_one(path, getattr(file, "n_frames", 1))
             return np.asarray(ImageOps.exif_transpose(file)), nodata
     except BadFileError:
@@ -214,7 +235,7 @@ def _decode(path: Path) -> Stored:
         raise BadFileError(path, "truncated: a JPEG without its end marker", "truncated")
     if data.startswith(PNG_START) and _PNG_END not in data:
         raise BadFileError(path, "truncated: a PNG without its end chunk", "truncated")
-    if suffix in TIFF_SUFFIXES or data.startswith(_TIFF_STARTS):
+    if is_tiff(path, data):
         return read_tiff(path, data)
     return _decode_opencv(path, data)
 
@@ -239,7 +260,7 @@ def _decode_opencv(path: Path, data: bytes) -> Stored:
         raise BadFileError(path, "cannot be decoded: broken, truncated or not an image")
     image, turned = upright(in_rgb_order(decoded), header.orientation), header.orientation != 1
     if image.ndim == 2 or image.shape[2] != 4:
-        return Stored(image, turned=turned)
+        return Stored(image, nodata=transparent_grey(data), turned=turned)
     if data.startswith(PNG_START) and data[25] == _PNG_GREY_ALPHA:
         image = image[:, :, [0, 3]]
     png_or_webp = data.startswith(PNG_START) or data[8:12] == WEBP_NAME

@@ -25,7 +25,7 @@ from .files import (
 )
 from .labels import LabelMap, LabelTable, apply_table, check_classes, label_table
 from .pixels import Pixels
-from .scan import OTHER, image_folder, scan
+from .scan import OTHER, find_labels, image_folder, scan
 from .units import Units, units_of
 
 
@@ -41,7 +41,8 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
         FileNotFoundError: for a missing folder, list or listed image.
         ValueError: as :func:`scan`.
     """
-    found = scan(root)
+    wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
+    found = scan(root, [entry for _, entry in wanted])
     quiet = set(found.left_out) <= {OTHER}
     print_log(found.sentence(), logger="current", level=logging.INFO if quiet else logging.WARNING)
     if not lists:
@@ -50,7 +51,6 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
     by_name = {item_name(path, Path(root)): path for path in found.paths}
     by_name = {name: path for name, path in by_name.items() if name not in twins}
     by_name |= {str(path.relative_to(found.root)): path for path in found.paths}
-    wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
     for name, entry in wanted:
         if entry not in by_name:
             raise FileNotFoundError(
@@ -203,16 +203,16 @@ class LabelledFolder(SegDataset):
             stem = self.root / "labels" / path.relative_to(image_folder(self.root))
             raise FileNotFoundError(
                 f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
-                "ImageFolder for images without labels"
+                "ImageFolder for images without labels" + _spelling_hint(self.root)
             )
         return found[0]
 
 
-def find_labels(path: Path, root: Path) -> list[Path]:
-    """The label maps of an image below ``root``; there should be one."""
-    stem = root / "labels" / path.relative_to(image_folder(root))
-    candidates = (stem.parent / f"{stem.stem}{suffix}" for suffix in LABEL_SUFFIXES)
-    return [label for label in candidates if label.is_file()]
+def _spelling_hint(root: Path) -> str:
+    """What to do where ``Images/`` or ``Labels/`` stands on a disk that tells ``L`` from ``l``."""
+    names = {path.name for path in root.iterdir() if path.is_dir()}
+    wrong = [n for n in sorted(names) if n.lower() in {"images", "labels"} - names]
+    return f"; rename {' and '.join(wrong)}: the names are images/ and labels/" if wrong else ""
 
 
 def find_label(path: Path, root: Path) -> Path | None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops.matching import IGNORE
-from .tiff import GEO_TAGS, TIFF_SUFFIXES, tiff_faults
+from .tiff import GEO_TAGS, holds_tiff, tiff_faults
 
 NODATA_TAG = 42113
 """GDAL's: the value that stands for no data, as text."""
@@ -19,7 +19,7 @@ Tag = tuple[int, int, int, Any, bool]
 
 def geo_tags(path: Path) -> list[Tag]:
     """The georeference of a TIFF as tifffile writes it; empty where there is none."""
-    if path.suffix.lower() not in TIFF_SUFFIXES:
+    if not holds_tiff(path):
         return []
     import tifffile
 

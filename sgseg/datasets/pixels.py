@@ -126,12 +126,16 @@ def _valid(image: Array, stored: Stored, opaque: Mask | None, units: Units) -> M
 
 
 def _nodata(image: Array, value: float, units: Units) -> Mask:
-    """(H, W): all bands hold the value, or any where it can be no sample (-9999, nan)."""
+    """(H, W): all bands hold the value, or any where it can be no sample (-9999, nan).
+
+    Where a value is declared, nan is no data as well: programs that warp leave both.
+    """
+    missing = np.isnan(image) if image.dtype.kind == "f" else np.zeros(image.shape, bool)
     if math.isnan(value):
-        same = np.isnan(image) if image.dtype.kind == "f" else np.zeros(image.shape, bool)
+        same = missing
     else:
         with np.errstate(over="ignore"):
             # The tag is text: -3.4028234663852886e+38 is float32's own only when rounded to it.
             same = image == (np.float32(value) if image.dtype == np.float32 else value)
     impossible = not units.low <= value <= units.high
-    return np.asarray(same.any(2) if impossible else same.all(2))
+    return np.asarray((same.any(2) if impossible else same.all(2)) | missing.any(2))

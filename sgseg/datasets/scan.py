@@ -2,9 +2,8 @@
 
 Images are the files of a known suffix in ``images/`` if the folder has one, else anywhere below it,
 links followed. Left out, and counted by reason, is what is hidden, what belongs to the system, what
-is a label map by its folder (``masks/``, ``SegmentationClass/``, ``gtFine/`` ...), by its name
-beside its image (``a_mask.png``) or by its one band or few colours beside a photograph of the same
-name, and what is in a format that is not read.
+an earlier prediction wrote, what cannot be opened, what is a label map (:mod:`.label_maps`) unless
+it has one itself or a list names it, and what is in a format that is not read.
 """
 
 from __future__ import annotations
@@ -12,19 +11,18 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from .files import IMAGE_SUFFIXES
+from .files import IMAGE_SUFFIXES, LABEL_SUFFIXES
+from .label_maps import label_maps, painted_maps, says_label
 
 HIDDEN, BROKEN, AGAIN = "hidden or of the system", "links to nothing", "links to a folder again"
 LABELS, NAMED, OTHER = "label maps", "folders with the name of an image", "other files"
 FORMATS = "images in a format that is not read"
 BESIDE = "images beside images/"
+PREDICTED, CLOSED = "files of an earlier prediction", "folders that may not be opened"
 
 _SYSTEM = {"@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information"}
 _SYSTEM |= {"lost+found", "thumbs.db", "desktop.ini", "ehthumbs.db"}
@@ -32,18 +30,6 @@ _UNREAD = re.compile(
     r"\.(heic|heif|avif|jp2|j2k|jxl|gif|apng|raw|cr2|cr3|nef|dng|arw|orf|rw2|psd|ppm|pgm|pnm|hdr|exr"
     r"|mat|svg|pdf|ico|tga|jpe|npz|h5|hdf|nc|vrt|ecw|sid|img)"
 )
-_LABEL_WORDS = {
-    *("label", "labels", "labelmap", "labelmaps", "labelids", "labeltrainids", "instanceids"),
-    *("mask", "masks", "anno", "annos", "annot", "annots", "annotation", "annotations", "ann_dir"),
-    *("gt", "gts", "gtfine", "gtcoarse", "truth", "groundtruth", "manual1", "stuffthingmaps"),
-    *("seg", "segs", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
-    *("segmentationclassaug", "trainannot", "valannot", "testannot"),
-}
-"""Words of a folder's or file's name that say it holds label maps, not photographs."""
-_FEW = 64
-"""More values or colours than that hold photographs alone."""
-_LAST_WORDS = _LABEL_WORDS | {"l", "color", "polygons", "class", "object"}
-"""Words that end a label map's name: CamVid's ``a_L``, Cityscapes' ``a_gtFine_color``."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +72,24 @@ def image_folder(root: str | Path) -> Path:
     return root / "images" if (root / "images").is_dir() else root
 
 
-def scan(root: str | Path) -> Scan:
+def find_labels(path: Path, root: Path) -> list[Path]:
+    """The label maps of an image below ``root``, in ``labels/``; there should be one.
+
+    As with images, a suffix may be in capitals.
+    """
+    stem = root / "labels" / path.relative_to(image_folder(root)).with_suffix("")
+    spelt = (s for suffix in LABEL_SUFFIXES for s in (suffix, suffix.upper(), suffix.title()))
+    found = [label for s in spelt if (label := stem.with_name(f"{stem.name}{s}")).is_file()]
+    return list({label.stat().st_ino: label for label in reversed(found)}.values())[::-1]
+
+
+def scan(root: str | Path, listed: Collection[str] = ()) -> Scan:
     """The images of a folder; of a file, that file.
+
+    Args:
+        root: the folder or file.
+        listed: paths below the image folder, with or without suffix, that are images whatever
+            they look like.
 
     Raises:
         FileNotFoundError: if there is no such place, or no image in it.
@@ -100,10 +102,12 @@ def scan(root: str | Path) -> Scan:
     folder = image_folder(root)
     left_out: dict[str, list[Path]] = defaultdict(list)
     found = sorted(_walk(folder, left_out))
-    images = _without_label_maps(found, folder, left_out)
-    images = _without_masks_of_one_name(images, left_out)
+    maps = label_maps(found, folder)
+    maps -= _known(maps, set(found) - maps, root, set(listed))
+    images = [path for path in found if path not in maps]
+    left_out[LABELS] += maps
     if folder != root:
-        _count_beside(root, left_out)
+        _count_beside(root, {path.resolve() for path in found}, left_out)
     linked = sum(_through_link(path, folder) for path in images)
     done = Scan(images, folder, {k: sorted(v) for k, v in left_out.items() if v}, linked)
     if not images:
@@ -113,17 +117,39 @@ def scan(root: str | Path) -> Scan:
     return done
 
 
-def _count_beside(root: Path, left_out: dict[str, list[Path]]) -> None:
-    """Images and folders of label maps beside ``images/``, ``labels/`` apart, which is in use."""
+def _known(maps: set[Path], images: set[Path], root: Path, listed: set[str]) -> set[Path]:
+    """Those of ``maps`` that are images: a list names them, or they have a label map of their own.
+
+    A name without suffix means the image of that name, if there is one.
+    """
+    folder = image_folder(root)
+    stems = {path.with_suffix("") for path in images}
+    known = {path for path in maps if path.relative_to(folder).as_posix() in listed}
+    for path in maps:
+        stem = path.with_suffix("")
+        named = stem.relative_to(folder).as_posix() in listed or find_labels(path, root)
+        if stem not in stems and named:
+            known.add(path)
+    return known
+
+
+def _count_beside(root: Path, taken: set[Path], left_out: dict[str, list[Path]]) -> None:
+    """Images and label maps beside ``images/``, ``labels/`` apart, which is in use."""
     for path in root.iterdir():
-        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not _hidden(path.name):
             left_out[BESIDE].append(path)
-        elif path.is_dir() and path.name != "labels" and _says_label(path.name):
-            left_out[LABELS] += _images_in(path)
+        if path.name in ("images", "labels") or _hidden(path.name) or not path.is_dir():
+            continue
+        inside = [file for file in _images_in(path) if file.resolve() not in taken]
+        maps = painted_maps(inside) if inside and says_label(path.name) else set()
+        predicted = _predicted(path)
+        left_out[PREDICTED if predicted else LABELS] += inside if predicted else maps
+        left_out[BESIDE] += [] if predicted else [file for file in inside if file not in maps]
 
 
-def _says_label(folder: str) -> bool:
-    return bool(_LABEL_WORDS & {folder.lower(), *_words(folder)})
+def _predicted(folder: Path) -> bool:
+    """Whether an earlier prediction wrote a folder."""
+    return all(os.path.isfile(folder / name) for name in ("outputs.csv", "classes.json"))
 
 
 def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
@@ -132,11 +158,13 @@ def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
     waiting, links = [folder], list[Path]()
     while waiting or links:
         place = waiting.pop() if waiting else links.pop(0)
-        for path in sorted(place.iterdir()):
+        for path, is_folder in _entries(place, left_out):
             if _hidden(path.name):
                 left_out[HIDDEN] += _images_in(path)
-            elif not path.is_dir():
+            elif not is_folder:
                 yield from _taken(path, left_out)
+            elif _predicted(path):
+                left_out[PREDICTED] += _images_in(path)
             elif path.is_symlink():
                 links.append(path)
             else:
@@ -148,10 +176,21 @@ def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
             left_out[AGAIN].append(links.pop(0))
 
 
+def _entries(folder: Path, left_out: dict[str, list[Path]]) -> list[tuple[Path, bool]]:
+    """What a folder holds, sorted, and whether each is a folder; nothing where it is closed."""
+    try:
+        if os.access(folder, os.X_OK):  # else its names can be read, and nothing behind them
+            return [(path, os.path.isdir(path)) for path in sorted(folder.iterdir())]
+    except PermissionError:
+        pass  # counted as the other
+    left_out[CLOSED].append(folder)
+    return []
+
+
 def _taken(path: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
     """The file itself if it can be an image; else the reason gets it."""
     suffix = path.suffix.lower()
-    if not path.exists():
+    if not os.path.exists(path):
         left_out[BROKEN].append(path)
     elif suffix in IMAGE_SUFFIXES and path.is_file():
         yield path
@@ -177,7 +216,7 @@ def _images_in(path: Path) -> list[Path]:
     """A hidden file, or the images of a hidden folder."""
     if not path.is_dir():
         return [path]
-    return [p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+    return [p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(p)]
 
 
 def _through_link(path: Path, folder: Path) -> bool:
@@ -185,95 +224,3 @@ def _through_link(path: Path, folder: Path) -> bool:
         return True
     parents = path.relative_to(folder).parents
     return any((folder / parent).is_symlink() for parent in parents if parent.name)
-
-
-def _without_label_maps(
-    found: Sequence[Path], folder: Path, left_out: dict[str, list[Path]]
-) -> list[Path]:
-    """What is no label map by its folder's name, nor by its own beside its image's."""
-    photographs, named = [], []
-    for path in found:
-        parents = path.relative_to(folder).parent.parts
-        if any(_says_label(part) for part in parents):
-            left_out[LABELS].append(path)
-        elif _bases(path):
-            named.append(path)
-        else:
-            photographs.append(path)
-    heads, tails = _heads_and_tails(photographs)
-    for path in named:
-        head, tail = _bases(path)
-        label = (head and head in heads) or (tail and tail in tails)
-        (left_out[LABELS] if label else photographs).append(path)
-    return sorted(photographs)
-
-
-def _words(name: str) -> tuple[str, ...]:
-    return tuple(word for word in re.split(r"[ _.\-]+", name.lower()) if word)
-
-
-def _bases(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[()]:
-    """Words before the label words that end a name, and those behind the ones that begin it."""
-    words = _words(path.stem)
-    end, start = len(words), 0
-    while end and words[end - 1] in _LAST_WORDS:
-        end -= 1
-    while start < len(words) and words[start] in _LABEL_WORDS:
-        start += 1
-    if not _LABEL_WORDS & set(words) and words[-1:] != ("l",):
-        return ()
-    head = words[:end] if end < len(words) else ()
-    tail = words[start:] if start else ()
-    return (head, tail) if head or tail else ()
-
-
-def _heads_and_tails(
-    paths: Sequence[Path],
-) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
-    """How the names of images begin and end, in words."""
-    names = [_words(path.stem) for path in paths]
-    heads = {name[:stop] for name in names for stop in range(1, len(name) + 1)}
-    return heads, {name[start:] for name in names for start in range(len(name))}
-
-
-def _without_masks_of_one_name(
-    images: Sequence[Path], left_out: dict[str, list[Path]]
-) -> list[Path]:
-    """Without the label map that lies beside a photograph of its own name."""
-    groups: dict[Path, list[Path]] = defaultdict(list)
-    for path in images:
-        groups[path.with_suffix("")].append(path)
-    kept: list[Path] = []
-    for group in groups.values():
-        looks = [_look(path) if len(group) > 1 else _Look() for path in group]
-        for path, own in zip(group, looks, strict=True):
-            one_band = own.bands == 1 and any(other.bands > 1 for other in looks)
-            painted = own.painted and not all(other.painted for other in looks)
-            (left_out[LABELS] if one_band or painted else kept).append(path)
-    return sorted(kept)
-
-
-class _Look(NamedTuple):
-    """What tells a label map from a photograph of its own name."""
-
-    bands: int = 0
-    """0 where it is not known."""
-    painted: bool = False
-    """Whether it holds no more than a few values or colours."""
-
-
-def _look(path: Path) -> _Look:
-    from PIL import Image
-
-    try:
-        if path.suffix.lower() == ".npy":
-            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            with Image.open(path) as file:
-                pixels = np.asarray(file)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return _Look()  # named when it is read
-    bands = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    step = max(1, min(pixels.shape[:2]) // 256)
-    seen = pixels[::step, ::step].reshape(-1, bands)
-    return _Look(bands, len(np.unique(seen, axis=0)) <= _FEW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,13 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .badfile import BadFileError
-from .orientation import ORIENTATION, upright
+from .orientation import JPEG_START, ORIENTATION, PNG_START, upright
 from .pixels import Mask, Stored
 
 if TYPE_CHECKING:
     import tifffile
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHER_STARTS = (JPEG_START, PNG_START, b"RIFF", b"BM")
+"""Of formats that are read whatever their suffix says."""
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
 """Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
 _NODATA = 42113
@@ -32,6 +36,23 @@ _MOST_SQUEEZED = 2000
 """Beyond what TIFF's compressions reach; a broken header must not cost all memory."""
 
 Array = npt.NDArray[Any]
+
+
+def is_tiff(path: Path, data: bytes) -> bool:
+    """Whether a file is read as TIFF, by its first bytes; by its suffix if they say nothing."""
+    if data.startswith(TIFF_STARTS):
+        return True
+    return path.suffix.lower() in TIFF_SUFFIXES and not data.startswith(_OTHER_STARTS)
+
+
+def holds_tiff(path: Path) -> bool:
+    """:func:`is_tiff` of a file on disk; false of one that is empty or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError:
+        return False
+    return bool(head) and is_tiff(path, head)
 
 
 @contextmanager
@@ -63,6 +84,7 @@ def open_tiff(path: Path, data: bytes | None = None) -> Iterator[tuple[Any, Any 
     """
     import tifffile
 
+    logging.getLogger("tifffile").addFilter(_not_of_nodata)
     source: Any = path if data is None else io.BytesIO(data)
     size = path.stat().st_size if data is None else len(data)
     with tiff_faults(path), tifffile.TiffFile(source) as file:
@@ -76,6 +98,11 @@ def open_tiff(path: Path, data: bytes | None = None) -> Iterator[tuple[Any, Any 
         masks = [other for other in file.pages if other.is_mask and not other.is_reduced]
         _demand_one_image(path, file, page)
         yield page, masks[0] if masks else None
+
+
+def _not_of_nodata(record: logging.LogRecord) -> bool:
+    """False of warnings on a nodata value that is no sample; :func:`nodata_of` reads it."""
+    return "GDAL_NODATA" not in record.getMessage()
 
 
 def _demand_one_image(path: Path, file: tifffile.TiffFile, page: Any) -> None:

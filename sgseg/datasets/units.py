@@ -5,6 +5,7 @@ The one place that turns samples into [0, 1]: for files and arrays, training and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,6 +17,8 @@ Array = npt.NDArray[Any]
 
 _USUAL = {"uint8": 255.0, "uint16": 65535.0, "float": 1.0}
 """Type of sample -> the value that stands for 1 where nobody says another."""
+_STATED = ("int16", "int32", "uint32")
+"""Types of elevations, counts and the like, whose ends somebody has to state."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,11 @@ class Units:
     """Type of the samples, and the values that stand for 0 and 1.
 
     Args:
-        dtype: ``uint8``, ``uint16`` or ``float`` (of any width).
+        dtype: ``uint8``, ``uint16`` or ``float`` (of any width); ``int16``, ``int32``, ``uint32``.
         low, high: values that become 0 and 1.
 
     Raises:
-        ValueError: for another type, or ``high`` not above ``low``.
+        ValueError: for another type, an end that is infinite or nan, or ``high`` not above ``low``.
     """
 
     dtype: str = "uint8"
@@ -35,10 +38,11 @@ class Units:
     high: float = 255.0
 
     def __post_init__(self) -> None:
-        if self.dtype not in _USUAL or not self.low < self.high:
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if self.dtype not in (*_USUAL, *_STATED) or not finite or not self.low < self.high:
             raise ValueError(
                 f"Units: {self.dtype} from {self.low:g} to {self.high:g}; wanted is one of "
-                f"{', '.join(_USUAL)}, from a value to a larger one"
+                f"{', '.join((*_USUAL, *_STATED))}, from a value to a larger one, both finite"
             )
 
     def __str__(self) -> str:
@@ -47,7 +51,7 @@ class Units:
     @property
     def usual(self) -> bool:
         """Whether the whole range of the type is meant (of floats: 0 to 1)."""
-        return (self.low, self.high) == (0.0, _USUAL[self.dtype])
+        return (self.low, self.high) == (0.0, _USUAL.get(self.dtype))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint or an exported model."""
@@ -60,11 +64,14 @@ class Units:
 
 
 def kind_of(dtype: npt.DTypeLike) -> str:
-    """``uint8``, ``uint16`` or ``float``; ValueError for samples in no known unit."""
+    """A type of :class:`Units`; ValueError for samples of another."""
     found = np.dtype(dtype)
     name = "float" if found.kind == "f" else found.name
-    if name not in _USUAL:
-        raise ValueError(f"holds {found}; expected 8 or 16 bit without sign, or float")
+    if name not in _USUAL and name not in _STATED:
+        raise ValueError(
+            f"holds {found}; expected {', '.join((*_USUAL, *_STATED))}: convert it, two values to "
+            "8 bits of 0 and 255"
+        )
     return name
 
 
@@ -72,9 +79,14 @@ def units_of(dtype: npt.DTypeLike, value_range: tuple[float, float] | None = Non
     """Units of samples of a type: its whole range, or the one that somebody states.
 
     Raises:
-        ValueError: for a type in no known unit.
+        ValueError: for a type in no known unit, or one whose ends have to be stated and are not.
     """
     kind = kind_of(dtype)
+    if value_range is None and kind in _STATED:
+        raise ValueError(
+            f"holds {kind}, which has no usual ends: state which of its values stand for 0 and 1 "
+            "(value_range, --value-range LOW HIGH), or convert it to 8 or 16 bits without sign"
+        )
     low, high = value_range or (0.0, _USUAL[kind])
     return Units(kind, float(low), float(high))
 
@@ -95,9 +107,8 @@ def to_unit_range(image: Array, units: Units | None = None) -> Array:
         ValueError: for samples of another type than ``units``, nan or infinity, or floats outside
             [0, 1] of which nobody said what they mean.
     """
-    found = units_of(image.dtype)
-    units = units or found
-    if units.dtype != found.dtype:
+    units = units or units_of(image.dtype)
+    if units.dtype != kind_of(image.dtype):
         raise ValueError(
             f"holds {describe(image)}; expected {units}, the data set's or the model's: convert "
             "it, or state what its values mean (value_range, --value-range LOW HIGH)"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from .files import read_pixels
 from .pixels import Mask, Pixels, Stored, pixels_of
-from .tiff import TIFF_SUFFIXES, described, is_stored, open_tiff, orientation_of, tiff_faults
+from .tiff import described, holds_tiff, is_stored, open_tiff, orientation_of, tiff_faults
 from .units import Units
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def open_rows(path: str | Path, bands: int, units: Units | None = None) -> Rows:
         BadFileError: as :func:`read_pixels`; for the values of a TIFF when they are read.
     """
     path = Path(path)
-    if path.suffix.lower() in TIFF_SUFFIXES and path.is_file() and path.stat().st_size:
+    if holds_tiff(path):
         with open_tiff(path) as (page, mask):
             found = _by_rows(path, page, mask, bands, units)
         if found is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import torch
 from PIL import Image, ImageOps
 
 from sgseg.apis import build_config
+from sgseg.apis.images import Reader
 from sgseg.datasets import ImageFolder, LabelledFolder
 from sgseg.datasets.badfile import BadFileError
 from sgseg.datasets.files import read_image, read_label, read_pixels
+from sgseg.datasets.georeference import geo_tags
+from sgseg.datasets.scan import scan
 from sgseg.datasets.units import Units
 from sgseg.datasets.verify import verify
 from sgseg.datasets.windows import ArrayRows, open_rows
@@ -326,3 +331,102 @@ def test_a_stated_range_holds_for_the_scored_set_too(tmp_path: Path) -> None:
     )
     assert tuple(config.val_dataloader.dataset.value_range) == (0, 200)
     assert tuple(config.test_dataloader.dataset.value_range) == (0, 100)
+
+
+@pytest.mark.parametrize(("bits", "value"), [(1, 1), (4, 5), (8, 50), (16, 5000)])
+def test_the_transparent_grey_of_a_png(tmp_path: Path, bits: int, value: int) -> None:
+    """A grey PNG without a band of opacity names one value as transparent: no data."""
+    grey = np.random.default_rng(0).integers(0, 2**bits, (16, 16))
+    grey[:4] = value
+    path = tmp_path / "a.png"
+    path.write_bytes(grey_png(grey, bits, value))
+    np.testing.assert_array_equal(read_pixels(path, 3).valid, grey != value)
+    assert ImageFolder(str(tmp_path)).masked
+
+
+def grey_png(grey: np.ndarray, bits: int, transparent: int) -> bytes:
+    """A PNG with a tRNS chunk, which Pillow writes for 8 bits alone."""
+
+    def chunk(kind: bytes, held: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + held))
+        return struct.pack(">I", len(held)) + kind + held + check
+
+    height, width = grey.shape
+    ones = (grey[..., None] >> np.arange(bits)[::-1]) & 1
+    rows = np.packbits(ones.reshape(height, -1).astype(np.uint8), axis=1)
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">H", transparent))
+        + chunk(b"IDAT", zlib.compress(raw))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("ends", [(0, float("inf")), (float("-inf"), 1), (float("nan"), 1)])
+def test_ends_that_are_no_numbers(ends: tuple[float, float]) -> None:
+    """An infinite end would make every sample 0 or nan."""
+    with pytest.raises(ValueError, match="from a value to a larger one, both finite"):
+        Units("float", *ends)
+
+
+def test_nan_beside_a_declared_value_is_no_data(tmp_path: Path) -> None:
+    """Warped rasters hold -9999 where they end and nan where a division failed."""
+    image = np.random.default_rng(0).random((16, 16, 3), np.float32)
+    image[:4], image[4, 4, 1] = -9999, np.nan
+    tags = [(scenes.NODATA, "s", 0, "-9999", True)]
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extratags=tags)
+    expected = np.ones((16, 16), bool)
+    expected[:4], expected[4, 4] = False, False
+    pixels = read_pixels(tmp_path / "a.tif", 3)
+    np.testing.assert_array_equal(pixels.valid, expected)
+    assert np.isfinite(pixels.image).all()
+
+
+def test_a_nodata_value_that_no_sample_holds_is_quiet(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """GDAL's -9999 on 8 bits is an everyday tag; nothing is wrong with the file."""
+    tags = [(scenes.NODATA, "s", 0, "-9999", True)]
+    image = scenes.scene(0)[0]
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extratags=tags)
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif", 3).image, image)
+    assert "GDAL_NODATA" not in capfd.readouterr().err + caplog.text
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int32", "uint32"])
+def test_integers_without_usual_ends(tmp_path: Path, dtype: str) -> None:
+    """Elevations are read once their ends are stated; before, the error says how."""
+    heights = np.random.default_rng(0).integers(0, 900, (16, 16)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", heights, photometric="minisblack")
+    with pytest.raises(BadFileError, match=r"has no usual ends: state .* --value-range LOW HIGH"):
+        read_pixels(tmp_path / "a.tif", 1)
+    images = ImageFolder(str(tmp_path), bands=1, value_range=(0, 1000))
+    assert images.units == Units(dtype, 0, 1000)
+    expected = heights[..., None].astype(np.float32) / 1000
+    np.testing.assert_allclose(images.load(0)["img"], expected, rtol=1e-6)
+    rows = open_rows(tmp_path / "a.tif", 1, images.units).rows(0, 16)
+    np.testing.assert_allclose(rows, expected, rtol=1e-6)
+    assert Reader(1, images.units).units_for(dtype) == images.units
+    with pytest.raises(ValueError, match="image: holds uint8, this model was trained on"):
+        Reader(1, images.units).units_for("uint8")
+
+
+def test_two_values_are_to_be_converted(tmp_path: Path) -> None:
+    """A TIFF of one bit has no scale: the error says what to make of it."""
+    tifffile.imwrite(tmp_path / "a.tif", scenes.scene(0)[1] > 0, photometric="minisblack")
+    with pytest.raises(BadFileError, match="holds bool; expected .* two values to 8 bits"):
+        read_pixels(tmp_path / "a.tif", 1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "WEBP"])
+def test_another_format_named_tif(tmp_path: Path, kind: str) -> None:
+    """The first bytes say what a file is, in every reader."""
+    image, path = scenes.scene(0)[0], tmp_path / "a.tif"
+    Image.fromarray(image).save(path, kind, quality=100, lossless=True)
+    worst = 8 if kind == "JPEG" else 0
+    assert np.abs(read_image(path, 3).astype(int) - image).mean() <= worst
+    assert np.abs(open_rows(path, 3).rows(0, 64).astype(int) - image).mean() <= worst
+    assert ImageFolder(str(tmp_path)).units == Units() and geo_tags(path) == []
+    assert len(scan(tmp_path).paths) == 1

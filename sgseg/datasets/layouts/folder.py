@@ -11,10 +11,10 @@ import numpy as np
 from ...ops.matching import IGNORE, absence
 from ..badfile import BadFileError
 from ..files import LABEL_SUFFIXES, read_label, read_list, read_stored
-from ..folder import find_label, find_labels, item_name, shared_names, turned_hint
+from ..folder import find_label, item_name, shared_names, turned_hint
 from ..labels import LabelTable, apply_table, label_table
 from ..pixels import pixels_of
-from ..scan import scan
+from ..scan import find_labels, scan
 from ..units import units_of
 from .finding import Fault, Finding, Layout, as_fault, looked_at
 
@@ -42,7 +42,12 @@ class FolderLayout(Layout):
     ) -> None:
         self.root, self.size, self.value_range = root, size, value_range
         self.one_size = False
-        self.scan = scan(root)
+        self.lists = {
+            path.stem: read_list(path)
+            for path in sorted(root.glob("*.txt"))
+            if any(word in path.stem for word in ("train", "val", "test"))
+        }
+        self.scan = scan(root, [name for names in self.lists.values() for name in names])
         self.paths = self.scan.paths
         self.bands = bands or _common_bands(self.paths)
         self.labelled = (root / "labels").is_dir()
@@ -51,11 +56,6 @@ class FolderLayout(Layout):
         self.faults: list[Fault] = []
         if self.labelled and (label_map or (root / "classes.txt").is_file()):
             self._read_classes(label_map)
-        self.lists = {
-            path.stem: read_list(path)
-            for path in sorted(root.glob("*.txt"))
-            if any(word in path.stem for word in ("train", "val", "test"))
-        }
         self.by_name = {item_name(path, root): path for path in self.paths}
         self.by_name |= {str(path.relative_to(self.scan.root)): path for path in self.paths}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.registry import (
@@ -56,7 +56,9 @@ def known_arguments(place: str, kind: Any) -> frozenset[str] | None:
     return known.union(own if place.count(".") < depth else (), ("type",))
 
 
-def drop_leftovers(config: Config, before: Mapping[str, Any], given: Collection[str]) -> None:
+def drop_leftovers(
+    config: Mapping[str, Any], before: Mapping[str, Any], given: Collection[str]
+) -> None:
     """Drop what an override of a ``type`` leaves of the old one and the new one does not take.
 
     Args:
@@ -65,13 +67,16 @@ def drop_leftovers(config: Config, before: Mapping[str, Any], given: Collection[
         given: dotted keys of the overrides; they are never dropped.
 
     Raises:
-        ValueError: where a whole part of the old type has no place in the new one.
+        ValueError: where a whole part of the old type has no place in the new one, or no class
+            has that name.
     """
     for key in given:
         place, _, last = key.rpartition(".")
-        old, new = _at(before, place), _at(config, place)
+        old, new = value_at(before, place), value_at(config, place)
         if last != "type" or not isinstance(old, Mapping) or not isinstance(new, Mapping):
             continue
+        if find(old.get("type")) is not None and find(new["type"]) is None:
+            raise ValueError(f"--cfg-options {key}={new['type']}: {_nearest(old, new['type'])}")
         known = known_arguments(place, new["type"])
         if known is None or find(old.get("type")) is find(new["type"]):
             continue
@@ -86,6 +91,33 @@ def find(kind: Any) -> Any:
         return kind
     found = (each.get(kind) for each in REGISTRIES)
     return next((each for each in found if each is not None), None)
+
+
+def value_at(config: Mapping[str, Any], place: str) -> Any:
+    """The part of a config at a dotted place; None without one."""
+    node: Any = config
+    for key in filter(None, place.split(".")):
+        if isinstance(node, Mapping):
+            node = node.get(key)
+        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            return None
+    return node
+
+
+def _nearest(old: Mapping[str, Any], name: Any) -> str:
+    """What to do about a name that no class has."""
+    kind = find(old["type"])
+    beside = [
+        each
+        for group in REGISTRIES
+        if kind in group.module_dict.values()
+        for each in group.module_dict
+    ]
+    near = get_close_matches(str(name), beside, 3, 0.5)
+    advice = f"did you mean {' or '.join(near)}?" if near else f"for example {kind.__name__}"
+    return f"no class of that name is registered (custom_imports.imports loads yours); {advice}"
 
 
 def _drop(place: str, old: Mapping[str, Any], new: Any, left: Sequence[str]) -> None:
@@ -110,19 +142,6 @@ def _drop(place: str, old: Mapping[str, Any], new: Any, left: Sequence[str]) -> 
 
 def _inside(key: str, given: str) -> bool:
     return given == key or given.startswith(f"{key}.")
-
-
-def _at(config: Mapping[str, Any], place: str) -> Any:
-    """The part of a config at a dotted place; None without one."""
-    node: Any = config
-    for key in filter(None, place.split(".")):
-        if isinstance(node, Mapping):
-            node = node.get(key)
-        elif isinstance(node, list) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return None
-    return node
 
 
 def _arguments(kind: Any) -> frozenset[str] | None:

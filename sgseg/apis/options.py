@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from .aliases import HOOK_NAMES, RATES, RATES_NAME, find_aliases
-from .arguments import drop_leftovers, known_arguments
+from .arguments import drop_leftovers, known_arguments, value_at
 from .sizes import type_name
 
 _OWN_KEYS = (
@@ -27,7 +27,11 @@ _FILES_OWN = frozenset({*HOOK_NAMES, RATES_NAME, "preset_reference", "data_prepr
 """Names in config files that are none of the keys."""
 _LOADER_KEYS = frozenset(inspect.signature(torch.utils.data.DataLoader.__init__).parameters)
 _MORE_LOADER_KEYS = frozenset({"num_batch_per_epoch", "disable_subprocess_warning"})
-_GROUP_KEYS = frozenset(inspect.signature(torch.distributed.init_process_group).parameters)
+_GROUP_KEYS = frozenset(
+    name
+    for name in inspect.signature(torch.distributed.init_process_group).parameters
+    if not name.startswith("_")
+)
 _KEYS_OF: dict[str, frozenset[str]] = {
     **dict.fromkeys(
         ("train_dataloader", "val_dataloader", "test_dataloader"),
@@ -80,8 +84,9 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
     for key, (given, _) in routed.items():
         _demand_place(given, key.split("."), dict(config.items()))
     before = Config(config.to_dict())
+    entries = {key: each for key, each in routed.items() if _is_entry(config, key, *each)}
     try:
-        config.merge_from_dict({key: value for key, (_, value) in routed.items()})
+        config.merge_from_dict({k: value for k, (_, value) in routed.items() if k not in entries})
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(
             f"--cfg-options: {dict(options)}: one of these sets a key inside a value that holds "
@@ -90,12 +95,12 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
     if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
         _import(config.custom_imports)
     for key, (given, _) in routed.items():
+        _demand_type(config, key, given)
         fault = _fault(key.split("."), dict(config.items()), dict(before.items()))
         if fault is not None:
             _refuse(given, key, *fault, sorted(aliases))
-    drop_leftovers(config, dict(before.items()), list(routed))
-    if config.get("custom_hooks"):
-        config.custom_hooks = [hook for hook in config.custom_hooks if hook is not None]
+    drop_leftovers(dict(config.items()), dict(before.items()), list(routed))
+    _set_entries(config, entries)
 
 
 def _route(
@@ -116,6 +121,44 @@ def _route(
             raise ValueError(f"--cfg-options: {routed[key][0]} and {given} are one key: set one")
         routed[key] = given, value
     return routed
+
+
+def _demand_type(config: Config, key: str, given: str) -> None:
+    """ValueError for a part that was emptied and is given no type."""
+    place, _, last = key.rpartition(".")
+    if last == _DELETE and "type" not in value_at(dict(config.items()), place):
+        raise ValueError(
+            f"--cfg-options {given}: nothing of {place} is left; set {place}.type and what it "
+            "takes beside it"
+        )
+
+
+def _is_entry(config: Config, key: str, given: str, value: Any) -> bool:
+    """Whether an override is an entry of a list as a whole, which mmengine cannot set."""
+    place, _, last = key.rpartition(".")
+    old = value_at(dict(config.items()), place)
+    if not isinstance(old, list) or isinstance(value, Mapping):
+        return False
+    if isinstance(old[int(last)], Mapping) and value is not None:
+        raise ValueError(
+            f"--cfg-options {given}: it has keys of its own; set one, {given}.KEY=..., or leave "
+            f"it out by {given}=None"
+        )
+    return True
+
+
+def _set_entries(config: Config, entries: Mapping[str, tuple[str, Any]]) -> None:
+    """Set entries of lists; a part, a hook for example, that is set to None goes."""
+    gone: list[tuple[list[Any], Any]] = []
+    for key, (_, value) in entries.items():
+        place, _, last = key.rpartition(".")
+        values = value_at(dict(config.items()), place)
+        if isinstance(values[int(last)], Mapping):
+            gone.append((values, values[int(last)]))
+        else:
+            values[int(last)] = value
+    for values, part in gone:
+        values[:] = [each for each in values if each is not part]
 
 
 def _import(stated: Mapping[str, Any]) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from .arguments import find
+from ..engine import ModuleLRConstructor
+from .arguments import find, value_at
 
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LARGEST_SEED = 2**32 - 1
 _WHOLE = (
     "total_batch_size",
@@ -46,17 +49,45 @@ def check_settings(config: Config) -> None:
             f"randomness.seed (--seed) = {seed!r}: give a whole number of 0 to {_LARGEST_SEED}"
         )
     level = config.get("log_level", "INFO")
-    levels = list(logging.getLevelNamesMapping())
-    if not isinstance(level, int) and level not in levels:
-        raise ValueError(f"log_level = {level!r}: choose one of {', '.join(levels)}")
+    if not isinstance(level, int) and not isinstance(logging.getLevelName(level), int):
+        raise ValueError(f"log_level = {level!r}: choose one of {', '.join(_LEVELS)}")
+    if not isinstance(config.get("model"), Mapping):
+        raise ValueError(f"model = {config.get('model')!r}: a config is of a model")
     if config.get("compile"):
         raise ValueError(
             "compile is set: the training step cannot be compiled; leave it out. A trained model "
             "can be: Segmenter(..., compile=True)"
         )
+    _check_length(config)
+    _check_rates(config)
     _check_sampler(config)
     _check_best(config)
     _check_scaling(config)
+
+
+def _check_length(config: Config) -> None:
+    loop = find(_value(config, "train_cfg.type"))
+    for base, key in ((EpochBasedTrainLoop, "max_epochs"), (IterBasedTrainLoop, "max_iters")):
+        if _is_a(loop, base) and _value(config, f"train_cfg.{key}") is None:
+            raise ValueError(f"train_cfg.{key} is not set, and {loop.__name__} needs it: set it")
+
+
+def _check_rates(config: Config) -> None:
+    """Rates that the constructor of the optimiser does not read."""
+    constructor = find(_value(config, "optim_wrapper.constructor"))
+    rates = _value(config, "optim_wrapper.paramwise_cfg.lr")
+    if rates and constructor in (None, DefaultOptimWrapperConstructor):
+        raise ValueError(
+            "optim_wrapper.constructor: mmengine's own does not read paramwise_cfg.lr, the rates "
+            "of this config; leave it at ModuleLRConstructor"
+        )
+    single = _value(config, "optim_wrapper.optimizer.lr")
+    if constructor is ModuleLRConstructor and single is not None:
+        raise ValueError(
+            f"optim_wrapper.optimizer.lr = {single!r}: every part of the model has a rate of its "
+            "own, so it would do nothing; set learning_rates.PART for a PART of "
+            f"{', '.join(rates or ())}"
+        )
 
 
 def _check_sampler(config: Config) -> None:
@@ -93,14 +124,8 @@ def _check_scaling(config: Config) -> None:
         )
 
 
-def _value(config: Mapping[str, Any], key: str) -> Any:
-    """What stands at a dotted key; None if nothing does."""
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, (Mapping, Config)):
-            return None
-        node = node.get(part)
-    return node
+def _value(config: Config, key: str) -> Any:
+    return value_at(dict(config.items()), key)
 
 
 def _is_whole(value: Any) -> bool:

@@ -39,7 +39,7 @@ def find_aliases(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 def settle_aliases(config: Config) -> None:
-    """Let a second name that a config file changed take effect, then drop all second names.
+    """Let a second name that a config file changed take effect.
 
     A file that inherits ``stage_hook`` and merges something into it has a changed copy: the hook
     in ``custom_hooks`` is another object. So the change is taken there. Where a file changed the
@@ -54,7 +54,6 @@ def settle_aliases(config: Config) -> None:
     for name in (*HOOK_NAMES, RATES_NAME):
         if name in config:
             _settle(config, name)
-    drop_aliases(config)
 
 
 def drop_aliases(config: Config) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from .aliases import settle_aliases
+from .aliases import drop_aliases, settle_aliases
 from .batch import settle_stated, share_batch
 from .length import check_length, set_length
 from .loaders import LOADERS, settle_workers
 from .options import check_names, merge_options
-from .settings import check_settings
+from .settings import check_settings, check_training
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -70,7 +70,9 @@ def build_config(
     config = _read_config(path)
     source = str(config.filename or "run")
     check_names(config)
-    settle_aliases(config)
+    if training:
+        settle_aliases(config)
+    drop_aliases(config)
     settle_stated(config)
     config.launcher = launcher
     if preset is not None:
@@ -96,6 +98,7 @@ def build_config(
     merge_options(config, options or {})
     check_settings(config)
     if training:
+        check_training(config)
         share_batch(config, options or {})
     _settle(config)
     return config

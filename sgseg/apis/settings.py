@@ -53,6 +53,17 @@ def check_settings(config: Config) -> None:
         raise ValueError(f"log_level = {level!r}: choose one of {', '.join(_LEVELS)}")
     if not isinstance(config.get("model"), Mapping):
         raise ValueError(f"model = {config.get('model')!r}: a config is of a model")
+
+
+def check_training(config: Config) -> None:
+    """Refuse what would stop a training later, or never let it end, or do nothing in it.
+
+    Args:
+        config: with all its overrides.
+
+    Raises:
+        ValueError: that names the key, its value and what it takes.
+    """
     if config.get("compile"):
         raise ValueError(
             "compile is set: the training step cannot be compiled; leave it out. A trained model "

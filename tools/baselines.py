@@ -6,10 +6,9 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.analysis import measure_baselines
 from sgseg.apis import build_config
+from sgseg.apis.command_line import OptionsAction
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     parser.add_argument("--label-map", help="FILE.json#KEY: raw labels to classes")
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--seed", type=int, default=0, help="seed of K-Means and the weights")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     args = parser.parse_args()
     config = build_config(
         args.config,

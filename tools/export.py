@@ -7,9 +7,9 @@ Example:
 import argparse
 
 import numpy as np
-from mmengine.config import DictAction
 
 from sgseg.apis import Segmenter
+from sgseg.apis.command_line import OptionsAction
 from sgseg.apis.export import export_onnx, sample_images
 from sgseg.datasets.folder import scan
 from sgseg.datasets.windows import ArrayRows
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--names", metavar="FILE", help="classes.json with names of your own")
     parser.add_argument("--preset", help="sizes of the model, as in training")
     parser.add_argument("--evaluation", metavar="FILE", help="eval.json of tools/test.py: names")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     parser.add_argument("--height", type=int, help="fix the height of images; default any")
     parser.add_argument("--width", type=int, help="fix the width of images; default any")
     parser.add_argument("--opset", type=int, help="ONNX opset; default the exporter's own")

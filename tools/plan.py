@@ -6,9 +6,8 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.apis import build_config
+from sgseg.apis.command_line import OptionsAction
 from sgseg.benchmarks.plan import GIBI, make_plan
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
     parser.add_argument("--amp", action="store_true", help="of a training with --amp")
     parser.add_argument("--no-time", action="store_true", help="count only, run no step")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     args = parser.parse_args()
     given = dict(preset=args.preset, options=args.cfg_options, amp=args.amp)
     config = build_config(args.config, args.data, **given)

@@ -7,9 +7,8 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.apis import Segmenter
+from sgseg.apis.command_line import OptionsAction
 from sgseg.apis.folder import segment_aloud
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     parser.add_argument("--evaluation", metavar="FILE", help="eval.json of tools/test.py: classes")
     parser.add_argument("--value-range", nargs=2, type=float, metavar=("LOW", "HIGH"))
     parser.add_argument("--preset", help="sizes of the model, as in training, with CONFIG")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     parser.add_argument("--side", type=int, help="shorter side to segment at; 0: as the image is")
     parser.add_argument("--tile", type=int, help="segment in windows of this size; 0: never")
     parser.add_argument("--overlap", type=int, help="of the windows; default an eighth")

@@ -6,9 +6,8 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.apis import build_config
+from sgseg.apis.command_line import OptionsAction
 
 
 def main() -> None:
@@ -18,7 +17,7 @@ def main() -> None:
     )
     parser.add_argument("config", help="config file")
     parser.add_argument("--preset", help="sizes of the model: paper, small, tiny, or a file")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     args = parser.parse_args()
     print(build_config(args.config, preset=args.preset, options=args.cfg_options).pretty_text)
 

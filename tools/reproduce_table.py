@@ -10,9 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from sgseg.analysis.tables import main as run
+from sgseg.apis.command_line import OptionsAction
 from sgseg.benchmarks import runtimes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -38,7 +37,7 @@ def main() -> int:
     add("--jobs", type=int, help="runs at a time; default one a GPU, or one")
     add("--gpus", default="", help="for example 0,1")
     add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
-    add("--cfg-options", nargs="+", action=DictAction, default={}, help="a.b.c=value, every row")
+    add("--cfg-options", nargs="+", action=OptionsAction, default={}, help="a.b.c=value, every row")
     add("--dry-run", action="store_true", help="say what would run, and for how long")
     add("--report-only", action="store_true", help="write what is finished, train nothing")
     add("--correlate", action="store_true", help="label-free scores against accuracy, all runs")

@@ -8,13 +8,13 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
 from sgseg.analysis import superpixel_methods as ways
 from sgseg.analysis.superpixel_report import superpixel_report
 from sgseg.apis import config_for
+from sgseg.apis.command_line import OptionsAction
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[], choices=ways.method_names())
     parser.add_argument("--counts", nargs="+", type=int, default=[200], help="superpixels asked")
     parser.add_argument("--model", nargs="+", action="append", default=[], help="[CONFIG] PTH")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="of every --model")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="of every --model")
     parser.add_argument("--limit", type=int, help="images, evenly over the set; default all")
     parser.add_argument("--out", default="work_dirs/superpixels", help="goes on where it stopped")
     parser.add_argument("--side", type=int, help="shorter side that networks see")

@@ -7,9 +7,8 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.apis import config_for, evaluate
+from sgseg.apis.command_line import OptionsAction
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("--bands", type=int, help="of the images of a folder; default 3")
     parser.add_argument("--value-range", nargs=2, type=float, help="samples that are 0 and 1")
     parser.add_argument("--work-dir", help="output folder; default beside the checkpoint")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     args = parser.parse_intermixed_args()

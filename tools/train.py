@@ -6,9 +6,8 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from sgseg.apis import build_config, train
+from sgseg.apis.command_line import OptionsAction
 
 
 def main() -> None:
@@ -29,7 +28,7 @@ def main() -> None:
     parser.add_argument("--amp", action="store_true", help="train in half precision")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
     parser.add_argument("--deterministic", action="store_true", help="repeatable on a GPU too")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="a.b.c=value ...")
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction, help="a.b.c=value ...")
     parser.add_argument("--launcher", default="none", choices=["none", "pytorch", "slurm", "mpi"])
     parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()

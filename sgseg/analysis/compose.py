@@ -15,11 +15,13 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
+from ..apis.aliases import drop_aliases
 from ..apis.batch import TOTAL, share_batch
 from ..apis.config import EVALUATORS, set_image_bands
 from ..apis.length import schedulers_of, set_length, stage_hook_of
 from ..apis.loaders import LOADERS
-from ..apis.options import drop_aliases, merge_options
+from ..apis.options import merge_options
+from ..apis.settings import check_settings, check_training
 from ..apis.sizes import apply_preset, read_preset, set_bands, type_name
 from .rows import Row
 
@@ -148,6 +150,8 @@ def compose(
         if type_name(hook) == "PictureHook":
             hook["interval"] = 0
     merge_options(config, options or {})
+    check_settings(config)
+    check_training(config)
     share_batch(config, options or {})  # a run of a table has one process
     drop_aliases(config)
     for name in ("predict_side", "work_dir"):

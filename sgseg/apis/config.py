@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from .aliases import drop_aliases, settle_aliases
 from .batch import settle_stated, share_batch
 from .length import check_length, set_length
 from .loaders import LOADERS, settle_workers
-from .options import check_names, drop_aliases, merge_options
+from .options import check_names, merge_options
+from .settings import check_settings, check_training
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -67,6 +69,10 @@ def build_config(
     """
     config = _read_config(path)
     source = str(config.filename or "run")
+    check_names(config)
+    if training:
+        settle_aliases(config)
+    drop_aliases(config)
     settle_stated(config)
     config.launcher = launcher
     if preset is not None:
@@ -87,9 +93,12 @@ def build_config(
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     _set_arithmetic(config, amp, deterministic)
     if epochs is not None:
+        _demand_one_length(epochs, options or {})
         set_length(config, epochs, trial=True)
     merge_options(config, options or {})
+    check_settings(config)
     if training:
+        check_training(config)
         share_batch(config, options or {})
     _settle(config)
     return config
@@ -103,10 +112,17 @@ def _read_config(given: str | Path | Config) -> Config:
     return Config.fromfile(str(given))
 
 
+def _demand_one_length(epochs: int, options: Mapping[str, Any]) -> None:
+    stated = options.get("train_cfg.max_epochs", epochs)
+    if stated != epochs:
+        raise ValueError(
+            f"--epochs {epochs} and train_cfg.max_epochs={stated} contradict each other; "
+            f"--epochs {stated} alone keeps the proportions of the schedule"
+        )
+
+
 def _settle(config: Config) -> None:
     """What follows from the config with all its overrides."""
-    check_names(config)
-    drop_aliases(config)
     _share_value_range(config)
     check_length(config)
     settle_workers(config)

@@ -17,9 +17,9 @@ from torch import nn
 from ..engine.checkpoint import load_checkpoint
 from ..engine.portable import INSTALLED, config_as_data
 from ..registry import MODELS
+from .arguments import REGISTRIES
 from .config import EVALUATORS, build_config, set_image_bands
 from .loaders import LOADERS
-from .options import REGISTRIES
 from .sizes import set_bands, type_name
 
 _OF_PREDICTION = ("model", "predict_side")

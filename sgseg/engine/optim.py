@@ -43,7 +43,7 @@ class ModuleLRConstructor:
             part that the model does not have is allowed, so that ablations share one schedule.
 
     Raises:
-        ValueError: for a trainable parameter without a rate.
+        ValueError: for a trainable parameter without a rate, or another key than ``lr``.
     """
 
     def __init__(
@@ -53,6 +53,12 @@ class ModuleLRConstructor:
             raise ValueError(
                 "ModuleLRConstructor: paramwise_cfg must hold lr, for example "
                 "dict(lr=dict(backbone=1e-5, neck=5e-4, decode_head=5e-6))"
+            )
+        unread = sorted(set(paramwise_cfg) - {"lr"})
+        if unread:
+            raise ValueError(
+                f"ModuleLRConstructor: paramwise_cfg holds {', '.join(unread)}, which it does not "
+                "read; it takes lr alone, a rate for each part of the model"
             )
         self.wrapper = dict(optim_wrapper_cfg)
         self.optimizer = dict(self.wrapper.pop("optimizer"))

@@ -47,6 +47,7 @@ class HungarianMetric(BaseMetric):
         num_classes: number of classes; default: the data set's class names.
 
     Attributes:
+        SCORES: names of what an evaluation gives.
         record: the full result of the last evaluation, as ``eval.json`` holds it.
 
     Raises:
@@ -56,6 +57,7 @@ class HungarianMetric(BaseMetric):
     """
 
     default_prefix = ""
+    SCORES = ("accuracy", "miou", "mean_class_accuracy", "many_to_one", "usage_entropy")
 
     def __init__(self, num_clusters: int, num_classes: int | None = None) -> None:
         # No prefix, and no files: the base class would collect through a folder in the

@@ -1,0 +1,136 @@
+"""Overrides that would do nothing, or stop a run later, are refused in one sentence."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from sgseg.apis import build_config
+from sgseg.apis.command_line import OptionsAction
+from sgseg.engine import ModuleLRConstructor
+from sgseg.evaluation import HungarianMetric
+from tests.conftest import ROOT
+
+
+def built(**arguments: Any) -> Config:
+    """The config of the demo."""
+    return build_config(ROOT / "configs/sgseg/sgseg_diffgcn_mosaic.py", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("optim_wrapper.paramwise_cfg.norm_decay_mult", 0, "it has lr"),
+        ("optim_wrapper.paramwise_cfg.custom_keys.neck.lr_mult", 0, "it has lr"),
+        ("optim_wrapper.optimizer.paramwise_cfg", 1, "has no key 'paramwise_cfg'"),
+        ("optim_wrapper.optimizer.lr", 1, "set learning_rates.PART"),
+        ("optim_wrapper.optimizer.type", "Adamm", "did you mean Adam"),
+        ("optim_wrapper.clip_grad.maxnorm", 1.0, "optim_wrapper.clip_grad.max_norm"),
+        ("optim_wrapper.constructor", "DefaultOptimWrapperConstructor", "ModuleLRConstructor"),
+        ("optim_wrapper.accumulative_counts", 0, "whole number"),
+        ("self", 3, "no key 'self'"),
+        ("cfg", "x", "no key 'cfg'"),
+        ("compile", True, "cannot be compiled"),
+        ("preset_reference", 1, "--preset"),
+        ("data_preprocessor.type", "x", "model.data_preprocessor"),
+        ("seed", 3, "randomness.seed, or --seed"),
+        ("env_cfg.dist_cfg.bogus", 3, "no key 'bogus'"),
+        ("train_dataloader.sampler.type", "InfiniteSampler", "never ends"),
+        ("train_dataloader.batch_size", 0, "whole number of one or more"),
+        ("train_dataloader.batch_size", -1, "whole number of one or more"),
+        ("total_batch_size", "foo", "whole number of one or more"),
+        ("total_batch_size", -4, "whole number of one or more"),
+        ("train_cfg.max_epochs", "abc", "whole number of one or more"),
+        ("train_cfg.type", "IterBasedTrainLoop", "train_cfg.max_iters is not set"),
+        ("randomness.seed", -1, "whole number of 0 to"),
+        ("default_hooks.checkpoint.save_best", "acc", "choose one of accuracy, miou"),
+        ("log_level", "LOUD", "DEBUG, INFO"),
+        ("auto_scale_lr.enable", True, "auto_scale_lr.base_batch_size"),
+        ("custom_imports.imports", "nonesuch", "Failed to import nonesuch"),
+        ("learning_rates", 0.1, "learning_rates.KEY="),
+        ("PictureHook", 3, "PictureHook=None"),
+        ("custom_hooks.0", 3, "custom_hooks.0=None"),
+        ("custom_hooks.44.count", 3, "numbered 0 to 5"),
+        ("custom_hooks.0._delete_", True, "an entry of a list"),
+        ("stage_hook.stages.9", 3, "numbered 0 to 1"),
+        ("stage_hook.stages.0.x", 3, "has no keys"),
+        ("optim_wrapper.optimizer._delete_", True, "set optim_wrapper.optimizer.type"),
+        ("model.type", "IIC", "takes no neck, fusion"),
+        ("model", None, "a config is of a model"),
+    ],
+)
+def test_one_sentence_names_the_way_out(key: str, value: Any, said: str) -> None:
+    """Before anything is built."""
+    with pytest.raises(ValueError) as caught:
+        built(options={key: value})
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_epochs_by_two_options_agree_or_are_refused() -> None:
+    """The length is stated once."""
+    with pytest.raises(ValueError, match="--epochs 3 and train_cfg.max_epochs=30 contradict"):
+        built(epochs=3, options={"train_cfg.max_epochs": 30})
+    assert built(epochs=3, options={"train_cfg.max_epochs": 3}).train_cfg.max_epochs == 3
+
+
+@pytest.mark.parametrize("kind", ["SGD", "RMSprop", "AdamW", "Adagrad"])
+@pytest.mark.parametrize("delete", [False, True])
+def test_another_optimiser_is_built(kind: str, delete: bool) -> None:
+    """What it shares with the old one stays, the rest goes; or all goes by ``_delete_``."""
+    options: dict[str, Any] = {"optim_wrapper.optimizer.type": kind}
+    options |= {"optim_wrapper.optimizer._delete_": True} if delete else {}
+    options |= {"optim_wrapper.optimizer.weight_decay": 0.25}
+    config = built(options=options).optim_wrapper
+    model = torch.nn.ModuleDict({part: torch.nn.Linear(1, 1) for part in config.paramwise_cfg.lr})
+    stated = {k: v for k, v in config.items() if k not in ("constructor", "paramwise_cfg")}
+    optimizer = ModuleLRConstructor(stated, config.paramwise_cfg)(model).optimizer
+    assert type(optimizer).__name__ == kind
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.25}
+    assert ("betas" in config.optimizer) == (kind == "AdamW" and not delete)
+
+
+def test_hooks_are_left_out_and_entries_set() -> None:
+    """By class, by name in the files and by number; the others stay in their order."""
+    whole = [str(hook["type"]) for hook in built().custom_hooks]
+    options = {"PictureHook": None, "stage_hook": None, "custom_hooks.0": None}
+    kept = [str(hook["type"]) for hook in built(options=options).custom_hooks]
+    gone = ("PictureHook", "TrainingStageHook")
+    assert kept == [kind for kind in whole[1:] if not any(name in kind for name in gone)]
+    config = built(options={"stage_hook.stages.1": (3, "joint")})
+    assert config.custom_hooks[-1].stages == [(0, "superpixel"), (3, "joint")]
+
+
+def test_the_constructor_refuses_what_it_does_not_read() -> None:
+    """From a config file, too."""
+    with pytest.raises(ValueError, match="norm_decay_mult"):
+        ModuleLRConstructor(dict(optimizer={}), dict(lr=dict(neck=1.0), norm_decay_mult=0.0))
+
+
+def test_scores_are_those_of_an_evaluation() -> None:
+    """The names that ``save_best`` may have."""
+    found = HungarianMetric(2, 2).compute_metrics(torch.tensor([[3, 1], [1, 3]]).numpy(), 1)
+    assert set(found) == set(HungarianMetric.SCORES)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("custom_hooks=[dict(type='EMAHook',momentum=0.001)]", "config file"),
+        ("model={'a':1}", "config file"),
+        ("stage_hook.stages=[(0,joint)", "brackets"),
+        ("nothing", "KEY=VALUE"),
+    ],
+)
+def test_what_cannot_be_typed_is_said(
+    capsys: pytest.CaptureFixture[str], given: str, said: str
+) -> None:
+    """Not a RecursionError, nor a string that looks like a dictionary."""
+    parser = ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="+", action=OptionsAction)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--cfg-options", given])
+    assert said in capsys.readouterr().err
+    taken = parser.parse_args(["--cfg-options", "a.b=[(0,x),(2,y)]", "c=None", "d=1e-3"])
+    assert taken.cfg_options == {"a.b": [(0, "x"), (2, "y")], "c": None, "d": 1e-3}

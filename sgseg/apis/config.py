@@ -18,6 +18,9 @@ from .options import check_names, merge_options
 from .settings import check_settings, check_training
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
+_HOOKS_OF_MMENGINE = (
+    *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),
+)
 EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
@@ -124,12 +127,21 @@ def _demand_one_length(epochs: int, options: Mapping[str, Any]) -> None:
 def _settle(config: Config) -> None:
     """What follows from the config with all its overrides."""
     _share_value_range(config)
+    _drop_hooks(config)
     check_length(config)
     settle_workers(config)
     if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():
         _adapt_to_cpu(config)
+
+
+def _drop_hooks(config: Config) -> None:
+    """``default_hooks.NAME=None`` leaves any hook out; mmengine knows that of its own alone."""
+    hooks = config.get("default_hooks") or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in _HOOKS_OF_MMENGINE:
+            hooks.pop(name)
 
 
 def _share_value_range(config: Config) -> None:

@@ -157,6 +157,7 @@ def test_finished_runs_are_not_repeated(unbroken: Path, monkeypatch: pytest.Monk
     assert "published number only" in said[4] and said[-1].startswith("4 runs to do")
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_gives_the_same_table(unbroken: Path, tmp_path: Path) -> None:
     """SIGKILL of the command: its worker ends too, and the next call completes the table."""
     process = start(tmp_path, rows=2)

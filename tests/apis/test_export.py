@@ -152,6 +152,7 @@ def test_foreign_files_are_named(exported: Any, tmp_path: Path) -> None:
         Segmenter.from_onnx(tmp_path / "foreign.onnx")
 
 
+@pytest.mark.slow
 def test_predict_from_the_file_alone(exported: Any, tmp_path: Path) -> None:
     """tools/predict.py --onnx needs neither config nor checkpoint."""
     cv2.imwrite(str(tmp_path / "a.png"), scene(40, 52))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from PIL import Image
 
 from sgseg.apis import BadImagesError, Segmenter, segment_folder
 from sgseg.apis.areas import areas, pixel_area
+from sgseg.apis.folder import segment_aloud
 from sgseg.apis.outputs import output_names
 from sgseg.visualization import palette
 from tests.apis.models import save, small_config, small_model
 from tests.apis.test_tiling import scene
-from tests.system.test_commands import run
 
 NAMES = ["brick", "grass", "gravel"]
 
@@ -206,19 +205,15 @@ def test_the_area_of_a_pixel() -> None:
     assert (nothing[0].pixels, nothing[0].share, nothing[0].area) == (0, 0.0, "")
 
 
-def test_predict_lists_what_it_could_not_do(tmp_path: Path) -> None:
-    """tools/predict.py: the good images' maps, the bad one's reason, exit 1; and empty folders."""
-    config = small_config()
-    recipe, path = tmp_path / "recipe.py", save(small_model(config), tmp_path / "small.pth", NAMES)
-    config.dump(recipe)
+def test_predict_lists_what_it_could_not_do(segmenter: Segmenter, tmp_path: Path) -> None:
+    """The good images' maps, the bad one's reason, exit 1; and empty folders."""
     folder = draw(tmp_path / "in", "a.png", "b.png", "c.png")
     (folder / "b.png").write_bytes(b"")
-    tool = (sys.executable, "tools/predict.py", str(recipe), str(path))
-    out = ("--out", str(tmp_path / "out"), "--no-pictures")
-    said = run(*tool, str(folder), *out, code=1)
-    assert "1 of 3 images were not segmented" in said and "b.png: the file is empty" in said
+    with pytest.raises(SystemExit, match="1 of 3 images were not segmented") as left:
+        segment_aloud(segmenter, folder, tmp_path / "out", 1, False)
+    assert "b.png: the file is empty" in str(left.value)
     assert len(list((tmp_path / "out/labels").iterdir())) == 2
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/x.heic").write_bytes(b"0")
-    said = run(*tool, str(tmp_path / "empty"), *out, code=1)
-    assert "no image in it" in said and ".heic" in said
+    with pytest.raises(FileNotFoundError, match=r"no image in it.*\.heic"):
+        segment_aloud(segmenter, tmp_path / "empty", tmp_path / "more", 1, False)

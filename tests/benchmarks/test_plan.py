@@ -143,7 +143,7 @@ def test_arithmetic_of_the_head_at_paper_size() -> None:
 
 def test_no_advice_of_what_is_on() -> None:
     """Checkpointing and half precision are advised where they are off, and only there."""
-    config = build_config(CONFIGS / "sgseg_diffgcn_mosaic.py")
+    config = build_config(CONFIGS / "sgseg_diffgcn_mosaic.py", preset="tiny")
     assert config.model.backbone.get("checkpoint") is not True
     tight = make_plan(config, (32, 32), batch=4096, timed=False).advice(GIBI)
     assert sum("checkpoint=True" in line for line in tight) == 1

@@ -120,6 +120,7 @@ def test_hook_sets_the_model() -> None:
     assert model.stage == "superpixel"
 
 
+@pytest.mark.slow
 def test_peak_memory_is_the_process_own() -> None:
     """A run started by a larger process does not report that one's memory as its own."""
     ballast = np.ones(2**27)  # 1 GiB

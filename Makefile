@@ -33,7 +33,7 @@ lint: setup
 	$(BIN)/codespell
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --dist worksteal
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2

@@ -174,6 +174,7 @@ def test_report_agrees_with_the_backbone(root: Path) -> None:
     np.testing.assert_array_equal(method.segment(image), owner)
 
 
+@pytest.mark.slow
 def test_command(root: Path, tmp_path: Path) -> None:
     """tools/superpixel_report.py prints the table and says where the rest is."""
     out = str(tmp_path / "out")

@@ -172,6 +172,7 @@ def test_killed_and_started_again_gives_the_same_table(unbroken: Path, tmp_path:
     assert json.loads(table_of(tmp_path)) == json.loads(table_of(unbroken))[:2]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
     """SIGINT: workers are told and gone, the table so far is written, the status is 130."""
     process = start(tmp_path, epochs=500)
@@ -217,6 +218,7 @@ def test_bad_requests_are_refused(tmp_path: Path, more: dict[str, Any], match: s
         request(tmp_path, **more)
 
 
+@pytest.mark.slow
 def test_minutes_are_kept(tmp_path: Path) -> None:
     """With --minutes the row's folder holds the epochs chosen, and the run trains that many."""
     asked = request(tmp_path, epochs=None, minutes=0.02)  # type: ignore[arg-type]

@@ -58,6 +58,7 @@ def test_the_large_image(tmp_path: Path) -> None:
     assert figures["large image, windows"] == "64, overlap 8"
 
 
+@pytest.mark.slow
 def test_growth_is_the_new_process_alone(tmp_path: Path) -> None:
     """A parent that was larger than the child will ever be does not hide what the child takes."""
     recipe, checkpoint = written(tmp_path, **FOUR_BANDS)

@@ -49,6 +49,7 @@ def test_edge_conv_is_the_same_block() -> None:
         torch.testing.assert_close(block(*given[:3]), blocks["plain"](*given[:3]))
 
 
+@pytest.mark.slow
 def test_step() -> None:
     """Times, shares within bounds, and memory that recomputing lowers."""
     base = ["--config", str(ROOT / TINY), "--side", "32", "--repeats", "1", "--memory-batch", "2"]

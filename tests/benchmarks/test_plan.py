@@ -27,6 +27,7 @@ def test_the_counted_peak_is_that_of_a_real_step(tmp_path: Path) -> None:
     assert counted == pytest.approx(first + 7 * each, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amp", [False, True])
 def test_plan_and_benchmark_agree(tmp_path: Path, amp: bool) -> None:
     """Two commands that count the same step give the same bytes."""
@@ -112,6 +113,7 @@ def test_image_size_is_in_the_config(name: str, size: tuple[int, int]) -> None:
     assert image_size(build_config(CONFIGS / f"{name}.py")) == size
 
 
+@pytest.mark.slow
 def test_run_times(tmp_path: Path) -> None:
     """Head alone and full model in turn: times, arithmetic that no machine changes, their ratio."""
     parser = argparse.ArgumentParser()
@@ -141,6 +143,7 @@ def test_arithmetic_of_the_head_at_paper_size() -> None:
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 def test_no_advice_of_what_is_on() -> None:
     """Checkpointing and half precision are advised where they are off, and only there."""
     config = build_config(CONFIGS / "sgseg_diffgcn_mosaic.py", preset="tiny")

@@ -125,6 +125,7 @@ def test_manifest_says_what_the_cache_is(cache: Path) -> None:
     assert str(cache) not in (cache / "manifest.json").read_text()  # true on any machine
 
 
+@pytest.mark.slow
 def test_cache_is_the_same_whoever_writes_it(
     tree: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_impossible_hooks_are_refused(argument: str) -> None:
         ClusterFeaturesHook(**{argument: -1})
 
 
+@pytest.mark.slow
 def test_kmeans_is_a_run_like_any_other(tmp_path: Path) -> None:
     """eval.json, a checkpoint with the centres, pictures; tools/test.py finds the same score."""
     path = ROOT / "configs/kmeans/kmeans_mosaic.py"

@@ -26,6 +26,7 @@ def history(work_dir: Path, tiny_config: Any, hook: str) -> dict[str, np.ndarray
     return {name: found[name] for name in found if "loss" in name or "usage" in name}
 
 
+@pytest.mark.slow
 def test_the_history_is_that_of_mmengine(tmp_path: Path, tiny_config: Any) -> None:
     """Same scalars, same values, same order; stages with other losses and a last odd step too."""
     late = history(tmp_path / "late", tiny_config, "LateScalarsHook")

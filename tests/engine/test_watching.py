@@ -81,6 +81,7 @@ def test_stops_behind_the_best_and_keeps_it(
     assert not (tmp_path / "epoch_7.pth").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_stops_where_the_unbroken_one_does(
     tmp_path: Path, tiny_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_labels_cannot_reach_the_loss(tmp_path: Path, monkeypatch: pytest.Monkey
     assert difference(saved[0], saved[1]) == difference(saved[0], saved[2]) == 0.0
 
 
+@pytest.mark.slow
 def test_deterministic_runs(tmp_path: Path) -> None:
     """SGSeg uses no operation that torch refuses under --deterministic, and repeats."""
     from sgseg.apis import build_config

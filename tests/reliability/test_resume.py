@@ -38,10 +38,9 @@ def stopped(work_dir: Path, kind: str, number: int, **options: Any) -> None:
 @pytest.mark.parametrize(
     ("step", "workers"),
     [
-        (4, 0),
         (8, 2),
         (7, 2),
-        *(pytest.param(step, 0, marks=pytest.mark.slow) for step in (1, 2, 3, 5, 6, 9, 10, 11)),
+        *(pytest.param(step, 0, marks=pytest.mark.slow) for step in (1, 2, 3, 4, 5, 6, 9, 10, 11)),
     ],
 )
 def test_resumed_equals_unbroken(

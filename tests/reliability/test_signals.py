@@ -107,23 +107,19 @@ def test_signal_to_the_workers_too(whole: dict[str, Any], tmp_path: Path) -> Non
     assert (tmp_path / "epoch_1_iter_6.pth").is_file()
 
 
-def leave_workers(folder: str, exits: Any) -> None:
-    """Train with workers that live on, and end them as Python does when it leaves."""
+def leave_workers(folder: str, left: Any) -> None:
+    """Train with workers that live on over epochs, and count those that outlive the training."""
     runner = train(noisy_config(Path(folder), 2, **{"train_dataloader.persistent_workers": True}))
-    for child in multiprocessing.active_children():
-        child.terminate()
-        child.join()
-        exits.put(child.exitcode)
-    del runner  # until here it keeps the loader, and so its workers
+    left.put(len(multiprocessing.active_children()))
+    del runner  # until here it keeps the loader
 
 
-def test_workers_do_not_hold_up_the_end(tmp_path: Path) -> None:
-    """Behind the training a SIGTERM ends them at once; they outlived it by half a minute."""
-    exits = multiprocessing.get_context("fork").Queue()
-    process = in_a_process(leave_workers, str(tmp_path), exits)
+def test_workers_end_with_the_training(tmp_path: Path) -> None:
+    """Python would end them by a signal when it leaves, which torch answers with a traceback."""
+    left = multiprocessing.get_context("fork").Queue()
+    process = in_a_process(leave_workers, str(tmp_path), left)
     process.join(120)
-    assert process.exitcode == 0
-    assert [exits.get(timeout=5) for _ in range(2)] == [-signal.SIGTERM] * 2
+    assert process.exitcode == 0 and left.get(timeout=5) == 0
 
 
 def kill_and_resume(folder: Path, seconds: float) -> bool:

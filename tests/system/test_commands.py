@@ -46,6 +46,7 @@ def test_help_has_an_example(
     assert f"tools/{tool}" in out
 
 
+@pytest.mark.slow
 def test_train_test_on_two_processes(tmp_path: Path) -> None:
     """tools/dist_train.sh trains and scores on two gloo processes; each image counts once."""
     with socket.socket() as free:
@@ -78,6 +79,7 @@ def test_train_test_on_two_processes(tmp_path: Path) -> None:
     assert f"accuracy {record['accuracy']:.2f} %" in out
 
 
+@pytest.mark.slow
 def test_bad_arguments_say_what_to_do(tmp_path: Path) -> None:
     """Missing config, data or checkpoint end with a sentence that names them."""
     out = run(sys.executable, "tools/train.py", "configs/none.py", code=1)

@@ -23,6 +23,7 @@ from tests.system.test_commands import run
 PYTHON = sys.executable
 
 
+@pytest.mark.slow
 def test_prepare_and_verify_from_the_command_line(tmp_path: Path) -> None:
     """prepare_data says what it wrote, verify_data ends 1 on a tree that was spoiled since."""
     tree, cache = samples.coco_tree(tmp_path / "tree", 3, 2), str(tmp_path / "cache")

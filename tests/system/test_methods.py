@@ -54,6 +54,7 @@ def test_classes_are_set_from_the_command_line(tmp_path: Path) -> None:
         assert config.model.seed == 3
 
 
+@pytest.mark.slow
 def test_kmeans_on_two_processes(tmp_path: Path) -> None:
     """Each rank samples its share, rank 0 fits, and every image is scored once."""
     with socket.socket() as free:

@@ -86,7 +86,12 @@ def config(name: str, cache: Path, work_dir: Path, **options: Any) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("name", "which"), [("coco15", 0), ("potsdam", 0), *((name, 1) for name in CONFIGS)]
+    ("name", "which"),
+    [
+        ("coco15", 0),
+        ("potsdam", 0),
+        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in CONFIGS),
+    ],
 )
 def test_from_files_to_score(
     prepared: Callable[[str, int], Path], tmp_path: Path, name: str, which: int
@@ -112,6 +117,7 @@ def test_from_files_to_score(
     assert sum(part["pixels"] for part in subsets.values()) == after["pixels"] > 0
 
 
+@pytest.mark.slow
 def test_resumed_run_knows_its_data(prepared: Callable[[str, int], Path], tmp_path: Path) -> None:
     """A resumed run on the same cache is not told that its data differ; on another one it is."""
     cache = prepared("coco_stuff", 0)

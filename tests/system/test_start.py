@@ -126,7 +126,7 @@ def test_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     run = Path(start().work_dir)
     before, names = contents(run), {path.name for path in run.iterdir()}
-    with pytest.raises(KeyError, match="Nothing"):
+    with pytest.raises(ValueError, match="Nothing"):
         start(model__neck__block__type="Nothing")
     with pytest.raises(ValueError, match="does not fit the model"):
         start(resume=True, model__decode_head__num_classes=5)

@@ -168,6 +168,7 @@ def test_folder_without_labels_trains(photographs: Path, tmp_path: Path) -> None
         evaluate(config, tmp_path / "run/epoch_3.pth")
 
 
+@pytest.mark.slow
 def test_runs_of_one_second_are_apart(
     trained: Any, tmp_path: Path, tiny_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

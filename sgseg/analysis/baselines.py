@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
+from ..apis.loaders import settle_workers
 from ..engine.clustering import fit_centres, sample_features
 from ..ops.matching import IGNORE
 from ..registry import METRICS, MODELS
@@ -83,6 +85,8 @@ def _test_set(config: Config) -> tuple[Any, Any, int]:
     if not config.get("test_evaluator"):
         raise ValueError("baselines need a test set with labels")
     seed = int((config.get("randomness") or {}).get("seed") or 0)
+    config = copy.deepcopy(config)
+    settle_workers(config)
     loader = Runner.build_dataloader(config.test_dataloader, seed=seed)
     metric = METRICS.build(config.test_evaluator)
     metric.dataset_meta = loader.dataset.metainfo

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from ..apis.batch import fit_batch
 from ..apis.length import stage_epochs, stages_of
+from ..apis.loaders import settle_workers
 from ..engine.stage import turns_of
 from ..registry import DATASETS, MODELS
 from .runs import locked, read_json, write_json
@@ -74,6 +75,7 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
         steps: timed steps a stage, behind one that does not count.
     """
     config = copy.deepcopy(config)
+    settle_workers(config)
     fit_batch(config, len(DATASETS.build(config.train_dataloader.dataset)))
     seed = int((config.get("randomness") or {}).get("seed") or 0)
     torch.manual_seed(seed)

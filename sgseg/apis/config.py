@@ -13,14 +13,14 @@ from mmengine.config import Config
 from .aliases import drop_aliases, settle_aliases
 from .batch import settle_stated, share_batch
 from .length import check_length, set_length
-from .loaders import LOADERS, settle_workers
+from .loaders import LOADERS
 from .options import check_names, merge_options
 from .settings import check_settings, check_training
 from .sizes import apply_preset, read_preset, set_bands, type_name
 
-_HOOKS_OF_MMENGINE = (
-    *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint"),
-)
+_HOOKS_OF_MMENGINE = {
+    *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+}
 EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
@@ -129,7 +129,6 @@ def _settle(config: Config) -> None:
     _share_value_range(config)
     _drop_hooks(config)
     check_length(config)
-    settle_workers(config)
     if (seed := (config.get("randomness") or {}).get("seed")) is not None:
         config.model.seed = seed
     if not torch.cuda.is_available():

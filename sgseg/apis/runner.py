@@ -22,6 +22,7 @@ from ..engine.distributed import failing_together
 from ..engine.work_dir import Place, beside_config
 from ..registry import DATASETS
 from .batch import Steps
+from .loaders import settle_workers
 from .sizes import type_name
 
 
@@ -71,6 +72,7 @@ def build_runner(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on GPUs
     stem = config.get("experiment_name") or Path(config.filename or "run").stem
     named = copy.deepcopy(config)
+    settle_workers(named)
     named.merge_from_dict(
         dict(
             experiment_name=f"{stem}_{uuid4().hex[:8]}",

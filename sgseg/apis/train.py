@@ -25,7 +25,7 @@ from ..engine.run_card import run_card
 from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
 from .batch import fit_batch
 from .length import untrained
-from .loaders import LOADERS, settle_workers
+from .loaders import LOADERS
 from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
 
 
@@ -75,7 +75,6 @@ def train(config: Config, resume: bool = False) -> Runner:
             work dir that holds another run, or a training set that is too small.
     """
     config = copy.deepcopy(config)
-    settle_workers(config)
     _join_processes(config)
     datasets = build_datasets(config, LOADERS[:2])
     steps, changed = fit_batch(config, len(datasets[LOADERS[0]]))
@@ -119,7 +118,6 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     meta = load_checkpoint(checkpoint).get("meta") or {}
     trained_on = _manifest(meta.get("dataset_meta"))
     config.load_from = str(checkpoint)
-    settle_workers(config)
     _join_processes(config)
     datasets = build_datasets(config, LOADERS[2:])
     for name, dataset in datasets.items():
@@ -147,8 +145,7 @@ def _check_units(dataset: Mapping[str, Any], found: Units, trained_on: Units | N
         return
     raise ValueError(
         f"The images to score hold {found}, the model was trained on {trained_on}: convert them, "
-        "or state which of their values stand for 0 and 1 (--value-range "
-        "LOW HIGH)"
+        "or state which of their values stand for 0 and 1 (--value-range LOW HIGH)"
     )
 
 

@@ -18,6 +18,8 @@ import tifffile
 from mmengine.config import Config
 from PIL import Image
 
+from sgseg.analysis.baselines import majority_of, untrained_record
+from sgseg.analysis.length import seconds_per_epoch
 from sgseg.apis import Segmenter, build_config, evaluate, train
 from sgseg.apis.folder import BadImagesError, segment_folder
 from sgseg.apis.tiling import windows
@@ -158,6 +160,10 @@ def test_no_workers(photos: Path, tmp_path: Path) -> None:
     """Without worker processes the same run is made by one process alone."""
     options = {"train_dataloader.persistent_workers": True, "train_dataloader.prefetch_factor": 4}
     assert trained(photos, tmp_path, **options).is_file()
+    config = quick(photos, tmp_path, **options)
+    assert all(seconds > 0 for seconds in seconds_per_epoch(config, 1).values())
+    config.test_dataloader.persistent_workers = True
+    assert majority_of(untrained_record(config)) > 0
 
 
 def test_masks_0_255(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .apis import Segmenter
+    from .inference import Segmenter
 
 __version__ = "0.1.0"
 
@@ -16,9 +16,9 @@ def load(model: str | Path, **options: Any) -> Segmenter:
 
     Args:
         model: a checkpoint, or the ``.onnx`` file that was exported from one.
-        **options: of :class:`sgseg.apis.Segmenter`, or of its ``from_onnx``.
+        **options: of :class:`sgseg.inference.Segmenter`, or of its ``from_onnx``.
     """
-    from .apis import Segmenter  # here, so that importing sgseg pulls in nothing heavy
+    from .inference import Segmenter  # here, so that importing sgseg pulls in nothing heavy
 
     if Path(model).suffix.lower() == ".onnx":
         return Segmenter.from_onnx(model, **options)

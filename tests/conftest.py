@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sgseg.apis import build_config
+from sgseg.training import build_config
 
 ROOT = Path(__file__).parents[1]
 TINY: dict[str, Any] = {

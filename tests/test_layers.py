@@ -10,19 +10,23 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"ops", "structures", "registry"},
-    {"models.layers"},
+    {"io"},
+    {"labelmaps", "models.layers"},
     {
         "models.backbones",
         "models.necks",
         "models.decode_heads",
         "models.losses",
         "models.preprocessor",
+        "models.views",
+        "models.tasks",
     },
     {"models.segmentors", "models"},
     {"datasets", "evaluation", "visualization"},
     {"engine"},
-    {"apis", "testing"},
-    {"analysis", "benchmarks"},
+    {"training", "testing"},
+    {"inference"},
+    {"cost", "comparison"},
 ]
 RANK = {member: rank for rank, layer in enumerate(LAYERS) for member in layer}
 

@@ -6,9 +6,9 @@ Example:
 
 import argparse
 
-from sgseg.analysis import measure_baselines
-from sgseg.apis import build_config
-from sgseg.apis.command_line import OptionsAction
+from sgseg.comparison import measure_baselines
+from sgseg.training import build_config
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

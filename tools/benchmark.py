@@ -7,8 +7,12 @@ Example:
 import argparse
 import importlib
 import pkgutil
+import sys
+from pathlib import Path
 
-import sgseg.benchmarks
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks/ is not installed
+
+import benchmarks
 
 
 def main() -> None:
@@ -17,8 +21,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="benchmark", required=True)
-    for found in pkgutil.iter_modules(sgseg.benchmarks.__path__):
-        module = importlib.import_module(f"sgseg.benchmarks.{found.name}")
+    for found in pkgutil.iter_modules(benchmarks.__path__):
+        module = importlib.import_module(f"benchmarks.{found.name}")
         if hasattr(module, "run"):
             summary = (module.__doc__ or "").splitlines()[0]
             one = kinds.add_parser(found.name, help=summary, description=module.__doc__)

@@ -7,9 +7,9 @@ Example:
 import argparse
 from pathlib import Path
 
-from sgseg.apis import build_config
-from sgseg.apis.browse import data_picture
-from sgseg.engine.visual import write_png
+from sgseg.engine.hooks.pictures import write_png
+from sgseg.training import build_config
+from sgseg.training.browse import data_picture
 
 
 def main() -> None:

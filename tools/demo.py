@@ -7,7 +7,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from sgseg.analysis import run_demo
+from sgseg.comparison import run_demo
 
 DEFAULT = Path(__file__).parents[1] / "configs" / "sgseg" / "sgseg_diffgcn_mosaic.py"
 

@@ -8,11 +8,11 @@ import argparse
 
 import numpy as np
 
-from sgseg.apis import Segmenter
-from sgseg.apis.command_line import OptionsAction
-from sgseg.apis.export import export_onnx, sample_images
 from sgseg.datasets.folder import scan
-from sgseg.datasets.windows import ArrayRows
+from sgseg.inference import Segmenter
+from sgseg.inference.export import export_onnx, sample_images
+from sgseg.io.rows import ArrayRows
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

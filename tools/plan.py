@@ -6,9 +6,9 @@ Example:
 
 import argparse
 
-from sgseg.apis import build_config
-from sgseg.apis.command_line import OptionsAction
-from sgseg.benchmarks.plan import GIBI, make_plan
+from sgseg.cost.plan import GIBI, make_plan
+from sgseg.training import build_config
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

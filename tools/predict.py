@@ -7,9 +7,9 @@ Example:
 
 import argparse
 
-from sgseg.apis import Segmenter
-from sgseg.apis.command_line import OptionsAction
-from sgseg.apis.folder import segment_aloud
+from sgseg.inference import Segmenter
+from sgseg.inference.folder import segment_aloud
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

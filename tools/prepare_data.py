@@ -7,8 +7,9 @@ Example:
 
 import argparse
 
-from sgseg.apis.data import described, progress_bar, usable_cores
+from sgseg.datasets.cache import described
 from sgseg.datasets.prepare import prepare_coco_stuff, prepare_potsdam
+from sgseg.io.progress import progress_bar, usable_cores
 
 
 def main() -> None:
@@ -43,8 +44,7 @@ def main() -> None:
         description="SOURCE holds top_potsdam_*_RGBIR.tif and top_potsdam_*_label.tif at any "
         "depth (a worker needs about 1 GB), or imgs/*.mat, gt/*.mat and IIC's three lists.",
     )
-    uncut = "cut the tiles as they are; IIC halves them first"
-    potsdam.add_argument("--full-size", action="store_true", help=uncut)
+    potsdam.add_argument("--full-size", action="store_true", help="do not halve the tiles first")
     args = parser.parse_args()
     with progress_bar(f"Preparing {args.dataset}") as tell:
         if args.dataset == "potsdam":

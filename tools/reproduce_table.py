@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from sgseg.analysis.tables import main as run
-from sgseg.apis.command_line import OptionsAction
-from sgseg.benchmarks import runtimes
+from sgseg.comparison.tables import main as run
+from sgseg.cost import runtimes
+from sgseg.training.command_line import OptionsAction
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

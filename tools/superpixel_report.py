@@ -11,10 +11,10 @@ import argparse
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
-from sgseg.analysis import superpixel_methods as ways
-from sgseg.analysis.superpixel_report import superpixel_report
-from sgseg.apis import config_for
-from sgseg.apis.command_line import OptionsAction
+from sgseg.comparison import superpixel_methods as ways
+from sgseg.comparison.superpixel_report import superpixel_report
+from sgseg.training import config_for
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

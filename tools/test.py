@@ -7,8 +7,8 @@ Example:
 
 import argparse
 
-from sgseg.apis import config_for, evaluate
-from sgseg.apis.command_line import OptionsAction
+from sgseg.training import config_for, evaluate
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

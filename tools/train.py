@@ -6,8 +6,8 @@ Example:
 
 import argparse
 
-from sgseg.apis import build_config, train
-from sgseg.apis.command_line import OptionsAction
+from sgseg.training import build_config, train
+from sgseg.training.command_line import OptionsAction
 
 
 def main() -> None:

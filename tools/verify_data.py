@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from sgseg.apis.data import progress_bar, usable_cores
 from sgseg.datasets.verify import verify
+from sgseg.io.progress import progress_bar, usable_cores
 
 
 def main() -> None:

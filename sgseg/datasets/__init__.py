@@ -1,6 +1,6 @@
 """Data sets, their transforms and samplers."""
 
-from .badfile import BadFileError
+from ..io.badfile import BadFileError
 from .base import SegDataset
 from .cache import Cache
 from .coco_stuff import COCOStuff3, COCOStuff3Other, COCOStuff15

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from ..io.badfile import BadFileError
+from ..io.units import Units
 from ..registry import TRANSFORMS
-from .badfile import BadFileError
 from .randomness import Draw, isolated_randomness
 from .transforms import carry_valid
-from .units import Units
 
 TransformConfig = Mapping[str, Any]
 

@@ -26,8 +26,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .badfile import BadFileError
-from .files import write_atomically
+from ..io.atomic import write_atomically
+from ..io.badfile import BadFileError
 
 FORMAT = 1
 MANIFEST, INDEX = "manifest.json", "index.npy"
@@ -284,3 +284,22 @@ class Cache:
         except OSError as error:
             raise BadFileError(path, f"cannot be read: {error.strerror}") from error
         return self._shards[number]
+
+
+def described(cache: Cache) -> str:
+    """What a cache holds, for a person."""
+    manifest = cache.manifest
+    lines = [
+        f"{cache.root}: {manifest['dataset']}, {manifest['items']} images, "
+        f"{sum(shard['bytes'] for shard in manifest['shards']) / 1e9:.2f} GB, "
+        + ", ".join(f"{split} {count}" for split, count in manifest["counts"].items())
+    ]
+    for name, parts in manifest["lists"].items():
+        for split, part in parts.items():
+            verdict = "the published list" if part["published"] else "NOT the published list"
+            lines.append(f"  {name}, {split}: {part['items']} images, {verdict}")
+    off = manifest["off_palette"]
+    if off["pixels"]:
+        lines.append(f"  {off['pixels']} label pixels off the palette ({100 * off['share']:.4f} %)")
+    lines.append(f"  manifest sha256 {cache.manifest_sha256}")
+    return "\n".join(lines)

@@ -15,15 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from mmengine.logging import print_log
 
+from ..io.badfile import BadFileError
+from ..io.images import read_image, read_label, read_list
+from ..io.units import Units
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
-from .badfile import BadFileError
 from .base import TransformConfig
 from .cache import find_cache
-from .files import read_image, read_label, read_list
 from .scan import scan
 from .split import CachedSource, Source, SplitDataset, spans
-from .units import Units
 
 STUFF_FINE_IDS: dict[str, tuple[int, ...]] = {
     "ceiling": (101, 102),

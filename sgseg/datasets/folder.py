@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from ..ops.matching import IGNORE
-from ..registry import DATASETS
-from .badfile import BadFileError
-from .base import SegDataset, TransformConfig
-from .files import (
+from ..io.badfile import BadFileError
+from ..io.images import (
     LABEL_SUFFIXES,
     may_hide,
     read_label,
@@ -23,10 +20,13 @@ from .files import (
     read_pixels,
     stored_type,
 )
+from ..io.pixels import Pixels
+from ..io.units import Units, units_of
+from ..ops.matching import IGNORE
+from ..registry import DATASETS
+from .base import SegDataset, TransformConfig
 from .labels import LabelMap, LabelTable, apply_table, check_classes, label_table
-from .pixels import Pixels
 from .scan import OTHER, find_labels, image_folder, scan
-from .units import Units, units_of
 
 
 def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:

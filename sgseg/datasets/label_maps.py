@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .files import read_stored
-from .tiff import TIFF_SUFFIXES
+from ..io.images import read_stored
+from ..io.tiff import TIFF_SUFFIXES
 
 Array = npt.NDArray[Any]
 Words = tuple[str, ...]

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from mmengine.logging import print_log
 
+from ..io.badfile import BadFileError
+from ..io.images import read_label, read_list, read_text
 from ..ops.matching import IGNORE, absence
-from .badfile import BadFileError
-from .files import read_label, read_list, read_text
 
 LabelMap = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int] | str
 LabelTable = npt.NDArray[np.int64]

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ..io.images import read_image, read_list
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
 from .base import TransformConfig
 from .cache import find_cache
-from .files import read_image, read_list
 from .folder import (
     find_label,
     item_name,

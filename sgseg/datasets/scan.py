@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import IMAGE_SUFFIXES, LABEL_SUFFIXES
+from ..io.images import IMAGE_SUFFIXES, LABEL_SUFFIXES
 from .label_maps import label_maps, painted_maps, says_label
 
 HIDDEN, BROKEN, AGAIN = "hidden or of the system", "links to nothing", "links to a folder again"

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..io.units import Units
 from .base import SegDataset, TransformConfig
 from .cache import Cache
 from .folder import fingerprint
 from .transforms import PackInputs
-from .units import Units
 
 Span = tuple[int, int]
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .files import write_atomically
+from ..io.atomic import write_atomically
 from .layouts import Fault, Finding, Layout, find_layout
 from .prepare.build import become_worker
 

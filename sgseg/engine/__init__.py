@@ -1,24 +1,24 @@
 """Hooks and optimiser construction around mmengine's Runner."""
 
-from .atomic import AtomicLocalBackend
-from .clock import TrainingClockHook
-from .clustering import ClusterFeaturesHook
+from .checkpoints.backend import AtomicLocalBackend
+from .checkpoints.resume import PlainCheckpointHook
+from .checkpoints.saving import EvaluatedCheckpointHook
 from .distributed import EqualBuffersHook
-from .finite import FiniteLossHook
-from .guard import CollapseGuardHook
-from .label_free import LabelFreeHook, LabelFreeStoppingHook
+from .hooks.clock import TrainingClockHook
+from .hooks.clustering import ClusterFeaturesHook
+from .hooks.evaluation_record import EvaluationRecordHook
+from .hooks.finite import FiniteLossHook
+from .hooks.guard import CollapseGuardHook
+from .hooks.label_free import LabelFreeHook, LabelFreeStoppingHook
+from .hooks.memory import PeakMemoryHook
+from .hooks.pictures import PictureHook
+from .hooks.scalars import LateScalarsHook
+from .hooks.schedule import ResumedScheduleHook
+from .hooks.stage import AlternatingStageHook, TrainingStageHook
+from .hooks.statistics import SetStatisticsHook
 from .log_lines import WindowLogProcessor
-from .monitor import PeakMemoryHook
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
-from .record import EvaluationRecordHook
-from .resume import PlainCheckpointHook
-from .saving import EvaluatedCheckpointHook
-from .scalars import LateScalarsHook
-from .schedule import ResumedScheduleHook
-from .stage import AlternatingStageHook, TrainingStageHook
-from .statistics import SetStatisticsHook
 from .untrained import UntrainedLoop
-from .visual import PictureHook
 
 __all__ = [
     "AlternatingStageHook",

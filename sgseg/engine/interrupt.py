@@ -16,7 +16,7 @@ from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from .between import save_between
+from .checkpoints.newest import save_between
 from .distributed import largest
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -20,10 +20,10 @@ from mmengine.runner import Runner
 
 import sgseg
 
-from ..datasets.files import write_atomically
-from .monitor import peak_memory_mib
-from .portable import full_name
-from .record import json_safe
+from ..io.atomic import write_atomically
+from .checkpoints.portable import full_name
+from .hooks.evaluation_record import json_safe
+from .hooks.memory import peak_memory_mib
 from .work_dir import CARD, launched_by
 
 _PACKAGES = (

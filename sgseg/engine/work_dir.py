@@ -21,8 +21,8 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..datasets.files import write_atomically
-from .between import POINTER
+from ..io.atomic import write_atomically
+from .checkpoints.newest import POINTER
 from .distributed import failing_together
 
 CARD = "run.json"

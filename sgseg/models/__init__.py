@@ -18,16 +18,14 @@ from .preprocessor import ImagePreprocessor
 from .segmentors import (
     IIC,
     ContextPrediction,
-    CoOccurrence,
     InfoSeg,
     InMARS,
-    JitteredViews,
-    PhotometricViews,
     PixelKMeans,
-    RelativePosition,
     SGSeg,
     UnsupervisedSegmentor,
 )
+from .tasks import CoOccurrence, RelativePosition
+from .views import JitteredViews, PhotometricViews
 
 __all__ = [
     "IIC",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sgseg.benchmarks import Goal, Result, Row, everything
-from sgseg.benchmarks.result import OF_TIMES
+from benchmarks import Goal, Result, Row, everything
+from sgseg.cost.result import OF_TIMES
 
 
 def measured(speed: float, memory: float) -> dict[str, object]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sgseg.benchmarks import inference
-from sgseg.datasets.windows import open_rows
-from tests.apis.models import save, small_config, small_model
+from benchmarks import inference
+from sgseg.io.rows import open_rows
+from tests.inference.models import save, small_config, small_model
 
 FOUR_BANDS = {
     "model.data_preprocessor.bands": 4,

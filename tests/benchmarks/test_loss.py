@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 import pytest
 import torch
 
-from sgseg.benchmarks import loss
+from benchmarks import loss
 
 SMALL = "--batch 2 --superpixels 96 --side 24 --readings 3 --classes 4 --half-window 3 --repeats 1"
 

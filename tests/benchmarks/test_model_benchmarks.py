@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from sgseg.benchmarks import Result
-from sgseg.benchmarks.step import share_in_products
+from benchmarks import Result
+from benchmarks.step import share_in_products
 from tests.conftest import ROOT
 
 TINY = "configs/sgseg/sgseg_diffgcn_mosaic.py"
@@ -18,7 +18,7 @@ TINY = "configs/sgseg/sgseg_diffgcn_mosaic.py"
 
 def measured(name: str, *arguments: str) -> Result:
     """What ``tools/benchmark.py name arguments`` finds."""
-    module: Any = import_module(f"sgseg.benchmarks.{name}")
+    module: Any = import_module(f"benchmarks.{name}")
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     return module.run(parser.parse_args(arguments))
@@ -40,7 +40,7 @@ def test_graph(how: str) -> None:
 
 def test_edge_conv_is_the_same_block() -> None:
     """torch-geometric's layer gets weights that make it compute Eq 15."""
-    graph: Any = import_module("sgseg.benchmarks.graph")
+    graph: Any = import_module("benchmarks.graph")
     args = argparse.Namespace(batch=2, nodes=9, knn=3, channels=4, aggregation="max")
     torch.manual_seed(0)
     given = graph._inputs(args)

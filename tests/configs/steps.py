@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from sgseg.apis import build_config
 from sgseg.registry import HOOKS, MODELS
+from sgseg.training import build_config
 from tests.conftest import ROOT
 
 PATHS = sorted(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sgseg.apis import build_config
-from sgseg.apis.sizes import set_bands
-from sgseg.benchmarks.measure import as_fake, flops
+from sgseg.cost.measure import as_fake, flops
 from sgseg.engine import ModuleLRConstructor
 from sgseg.models.backbones import FixedSuperpixels
 from sgseg.registry import MODELS
+from sgseg.training import build_config
+from sgseg.training.sizes import set_bands
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sgseg").glob("*.py"))
 MAIN = "sgseg_diffgcn_coco15"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sgseg.apis import build_config
 from sgseg.engine import AlternatingStageHook, ClusterFeaturesHook, ModuleLRConstructor
-from sgseg.engine.clustering import fit_centres, sample_features
+from sgseg.engine.hooks.clustering import fit_centres, sample_features
 from sgseg.registry import MODELS
+from sgseg.training import build_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 METHODS = ("random_cnn", "kmeans", "doersch", "isola", "iic", "ac", "inmars", "infoseg")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from sgseg.apis import build_config
-from sgseg.apis.length import stage_hook_of, untrained
-from sgseg.apis.options import merge_options
-from sgseg.apis.sizes import type_name
+from sgseg.training import build_config
+from sgseg.training.length import stage_hook_of, untrained
+from sgseg.training.options import merge_options
+from sgseg.training.sizes import type_name
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "sgseg"
 ALL = sorted(p for p in CONFIGS.parent.glob("[a-z]*/*.py") if p.parent.name != "tables")

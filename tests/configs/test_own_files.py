@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from sgseg.apis import build_config
-from sgseg.apis.length import stage_hook_of
+from sgseg.training import build_config
+from sgseg.training.length import stage_hook_of
 from tests.conftest import ROOT
 
 ALL = sorted(p for p in (ROOT / "configs").glob("[a-z]*/*.py") if p.parent.name != "tables")

@@ -13,9 +13,10 @@ import torch
 from mmengine.dataset import default_collate
 from torch.utils.data import DataLoader
 
-from sgseg.apis import build_config, train
-from sgseg.datasets import BadFileError, DrawSampler, ImageFolder
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.datasets import DrawSampler, ImageFolder
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.io import BadFileError
+from sgseg.training import build_config, train
 from tests.conftest import ROOT, TINY
 
 

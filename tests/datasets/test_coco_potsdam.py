@@ -12,14 +12,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from sgseg.datasets import (
-    BadFileError,
-    COCOStuff3,
-    COCOStuff3Other,
-    COCOStuff15,
-    Potsdam,
-    Potsdam3,
-)
+from sgseg.datasets import COCOStuff3, COCOStuff3Other, COCOStuff15, Potsdam, Potsdam3
+from sgseg.io import BadFileError
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 LABELS = SHARED / "reference" / "labels.json"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sgseg.datasets import BadFileError, ImageFolder, LabelledFolder
+from sgseg.datasets import ImageFolder, LabelledFolder
+from sgseg.io import BadFileError
 from sgseg.registry import DATASETS
 
 MSRC = Path(__file__).parents[2].parent / "shared" / "data" / "msrc_v2"

@@ -21,7 +21,6 @@ import torch
 from PIL import Image
 
 from sgseg.datasets import (
-    BadFileError,
     Cache,
     COCOStuff3,
     COCOStuff3Other,
@@ -36,6 +35,7 @@ from sgseg.datasets.prepare import coco_stuff as coco_prepare
 from sgseg.datasets.prepare import potsdam as potsdam_prepare
 from sgseg.datasets.prepare import prepare_coco_stuff, prepare_potsdam
 from sgseg.datasets.prepare.potsdam import drawn_patches, palette_classes
+from sgseg.io import BadFileError
 from tests.conftest import ROOT
 from tests.datasets import samples
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from sgseg.datasets import ImageFolder, LabelledFolder, label_maps
-from sgseg.datasets.files import read_list
 from sgseg.datasets.scan import (
     AGAIN,
     BESIDE,
@@ -26,6 +25,7 @@ from sgseg.datasets.scan import (
     scan,
 )
 from sgseg.datasets.verify import verify
+from sgseg.io.images import read_list
 from tests.field import scenes
 
 

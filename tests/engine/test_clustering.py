@@ -11,11 +11,11 @@ import torch
 from mmengine.config import Config
 from sklearn.cluster import KMeans
 
-from sgseg.apis import build_config, evaluate, train
 from sgseg.engine import AlternatingStageHook, ClusterFeaturesHook, PictureHook
-from sgseg.engine.checkpoint import load_checkpoint
-from sgseg.engine.clustering import fit_centres, sample_features
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.engine.hooks.clustering import fit_centres, sample_features
 from sgseg.models import PixelKMeans
+from sgseg.training import build_config, evaluate, train
 from tests.conftest import ROOT
 
 SMALL = {

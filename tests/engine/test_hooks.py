@@ -13,10 +13,10 @@ from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from sgseg.engine import ModuleLRConstructor, TrainingStageHook
-from sgseg.engine.atomic import write_atomically
-from sgseg.engine.checkpoint import load_checkpoint, plain
-from sgseg.engine.monitor import process_peak_mib
-from sgseg.engine.visual import strip_of
+from sgseg.engine.checkpoints.backend import write_atomically
+from sgseg.engine.checkpoints.loading import load_checkpoint, plain
+from sgseg.engine.hooks.memory import process_peak_mib
+from sgseg.engine.hooks.pictures import strip_of
 from sgseg.registry import MODELS
 from tests.conftest import tiny_config
 
@@ -124,7 +124,7 @@ def test_hook_sets_the_model() -> None:
 def test_peak_memory_is_the_process_own() -> None:
     """A run started by a larger process does not report that one's memory as its own."""
     ballast = np.ones(2**27)  # 1 GiB
-    code = "from sgseg.engine.monitor import process_peak_mib as peak; print(peak())"
+    code = "from sgseg.engine.hooks.memory import process_peak_mib as peak; print(peak())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ballast[-1] == 1 and process_peak_mib() > 1024
     assert 10 < float(found.stdout) < 1024

@@ -18,11 +18,11 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
-from sgseg.apis import train
 from sgseg.engine import WindowLogProcessor, log_lines
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.rates import ActingRates
 from sgseg.registry import HOOKS
+from sgseg.training import train
 from sgseg.visualization import read_curves
 
 ConfigMaker = Callable[..., Config]

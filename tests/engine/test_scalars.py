@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.apis.train import train
 from sgseg.engine import ModuleLRConstructor
+from sgseg.training.run import train
 
 
 def history(work_dir: Path, tiny_config: Any, hook: str) -> dict[str, np.ndarray]:

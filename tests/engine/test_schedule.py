@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from mmengine.hooks import Hook
 
-from sgseg.apis import train
 from sgseg.registry import HOOKS
+from sgseg.training import train
 from tests.reliability.runs import quick_config
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.apis import train
 from sgseg.datasets import ImageFolder
 from sgseg.engine import SetStatisticsHook
 from sgseg.models import ImagePreprocessor
+from sgseg.training import train
 from tests.field.scenes import draw_nodata, scene
 
 

@@ -12,11 +12,12 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
-from sgseg.apis import train
-from sgseg.engine import CollapseGuardHook, LabelFreeHook, LabelFreeStoppingHook, label_free
-from sgseg.engine.checkpoint import load_checkpoint
-from sgseg.engine.guard import verdicts
+from sgseg.engine import CollapseGuardHook, LabelFreeHook, LabelFreeStoppingHook
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.engine.hooks import label_free
+from sgseg.engine.hooks.guard import verdicts
 from sgseg.registry import HOOKS
+from sgseg.training import train
 
 ConfigMaker = Callable[..., Config]
 LIMITS = dict(one_cluster=0.95, no_information=0.01, dead_superpixels=0.5)
@@ -217,9 +218,9 @@ def test_the_guard_forgets_what_is_trained_anew(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_guard_is_silent_on_the_demo(tmp_path: Path) -> None:
     """Six epochs of the practical recipe on mosaics bring no warning of a collapse."""
-    from sgseg.analysis.compose import Data, compose
-    from sgseg.analysis.rows import Row
-    from sgseg.apis import build_config
+    from sgseg.comparison.compose import Data, compose
+    from sgseg.comparison.rows import Row
+    from sgseg.training import build_config
     from tests.conftest import ROOT
 
     composed = compose(Row("main"), "practical", Data("mosaic"), "tiny", ROOT / "configs", epochs=6)

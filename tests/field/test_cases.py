@@ -18,14 +18,15 @@ import tifffile
 from mmengine.config import Config
 from PIL import Image
 
-from sgseg.analysis.baselines import majority_of, untrained_record
-from sgseg.analysis.length import seconds_per_epoch
-from sgseg.apis import Segmenter, build_config, evaluate, train
-from sgseg.apis.folder import BadImagesError, segment_folder
-from sgseg.apis.tiling import windows
-from sgseg.datasets.files import read_pixels
+from sgseg.comparison.baselines import majority_of, untrained_record
+from sgseg.comparison.length import seconds_per_epoch
 from sgseg.datasets.folder import scan
 from sgseg.datasets.verify import Report, verify
+from sgseg.inference import Segmenter
+from sgseg.inference.folder import BadImagesError, segment_folder
+from sgseg.inference.tiling import windows
+from sgseg.io.images import read_pixels
+from sgseg.training import build_config, evaluate, train
 from tests.conftest import ROOT
 from tests.field import scenes
 

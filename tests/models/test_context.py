@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sgseg.models import ContextPrediction, CoOccurrence, RelativePosition
-from sgseg.models.segmentors.context_tasks import PatchPairs
+from sgseg.models.tasks.context import PatchPairs
 
 
 def build(task: dict[str, Any], **changes: Any) -> ContextPrediction:

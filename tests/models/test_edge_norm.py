@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sgseg.benchmarks.measure import peak_bytes, saved_bytes
+from sgseg.cost.measure import peak_bytes, saved_bytes
 from sgseg.models import DGCNNBlock, DiffGCNBlock
 from sgseg.ops import edges
 from sgseg.ops.graph import knn

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sgseg.labelmaps.connectivity import connected_pieces
 from sgseg.models import SGSeg
 from sgseg.models.backbones import FixedSuperpixels
-from sgseg.ops.connectivity import connected_pieces
 from sgseg.ops.superpixel import hard_image
 from sgseg.registry import MODELS
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sgseg.benchmarks.measure import peak_bytes, saved_bytes
+from sgseg.cost.measure import peak_bytes, saved_bytes
 from sgseg.models import (
     ClusteringLoss,
     EdgeLoss,

@@ -13,9 +13,9 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 
-from sgseg.apis import build_config
 from sgseg.evaluation import HungarianMetric
 from sgseg.registry import MODELS
+from sgseg.training import build_config
 from tests.conftest import ROOT, TINY
 
 SMALL = {key: value for key, value in TINY.items() if key.startswith("model.")}

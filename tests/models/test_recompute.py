@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sgseg.apis import build_config
-from sgseg.benchmarks.measure import flops, saved_bytes
-from sgseg.benchmarks.step import memory
+from benchmarks.step import memory
+from sgseg.cost.measure import flops, saved_bytes
 from sgseg.models import SPNN, ACHead, SGSeg
+from sgseg.training import build_config
 from tests.conftest import ROOT
 
 

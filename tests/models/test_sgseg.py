@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from sgseg.models import SGSeg
-from sgseg.models.segmentors import PhotometricViews
-from sgseg.models.segmentors.draws import StepDraws
+from sgseg.models import PhotometricViews, SGSeg
+from sgseg.models.layers.draws import StepDraws
 
 BANDS = 3
 

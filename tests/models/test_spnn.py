@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgseg.benchmarks.measure import flops
+from sgseg.cost.measure import flops
 from sgseg.models import SPNN
 from sgseg.registry import MODELS
 

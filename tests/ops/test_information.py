@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from sgseg.benchmarks.measure import saved_bytes
+from sgseg.cost.measure import saved_bytes
 from sgseg.ops.information import (
     _fft_length,
     clustering_objective,

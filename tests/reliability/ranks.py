@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
-from sgseg.apis import train
 from sgseg.registry import HOOKS
+from sgseg.training import train
 from tests.reliability.runs import in_a_process, noisy_config
 
 Left = dict[str, Any]
@@ -49,7 +49,7 @@ def run(config: Config, hook: type[Hook] | None = None, **options: Any) -> Left:
         HOOKS.register_module(module=hook, name="Planted", force=True)
         config.custom_hooks.append(dict(type="Planted", **options))
     with pytest.MonkeyPatch.context() as patch:
-        module = sys.modules["sgseg.apis.train"]  # its function has the same name
+        module = sys.modules["sgseg.training.run"]  # its function has the same name
         patch.setattr(module, "_join_processes", lambda config: None)  # joined already
         patch.setattr(Config, "pretty_text", "")  # formatting it takes longer than these runs
         try:

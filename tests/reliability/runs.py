@@ -13,9 +13,9 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from sgseg.apis import train
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.registry import HOOKS
+from sgseg.training import train
 from tests.conftest import tiny_config
 
 STEPS = 4

@@ -15,10 +15,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sgseg.apis import train
 from sgseg.engine import EvaluatedCheckpointHook
-from sgseg.engine.between import newest_checkpoint
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.engine.checkpoints.newest import newest_checkpoint
+from sgseg.training import train
 from tests.reliability.runs import assert_same_run, in_a_process, noisy_config, quick_config
 
 

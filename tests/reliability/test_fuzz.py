@@ -15,9 +15,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sgseg.apis import build_config
-from sgseg.datasets.files import BadFileError, read_image, read_label
+from sgseg.io.images import BadFileError, read_image, read_label
 from sgseg.registry import MODELS
+from sgseg.training import build_config
 from tests.conftest import ROOT, TINY
 
 EXAMPLES = int(os.environ.get("SGSEG_FUZZ", "0"))

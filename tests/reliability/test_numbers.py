@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgseg.apis import evaluate, train
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.models.layers.dilated_depthwise import DilatedDepthwise
 from sgseg.models.losses import SmoothnessLoss
 from sgseg.registry import MODELS
+from sgseg.training import evaluate, train
 from tests.reliability.runs import NoiseHook, difference, noisy_config, quick_config
 
 
@@ -125,7 +125,7 @@ def test_labels_cannot_reach_the_loss(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.slow
 def test_deterministic_runs(tmp_path: Path) -> None:
     """SGSeg uses no operation that torch refuses under --deterministic, and repeats."""
-    from sgseg.apis import build_config
+    from sgseg.training import build_config
     from tests.conftest import ROOT, TINY
 
     try:

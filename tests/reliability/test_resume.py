@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sgseg.apis import train
 from sgseg.datasets import DrawSampler
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.training import train
 from tests.reliability.runs import STEPS, NoiseHook, assert_same_run, noisy_config, unbroken
 
 

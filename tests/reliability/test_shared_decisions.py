@@ -12,7 +12,7 @@ import pytest
 from mmengine.hooks import EarlyStoppingHook, Hook
 from torch import Tensor
 
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.models.losses import SmoothnessLoss
 from tests.reliability.ranks import EPOCH, Left, config_for, on_ranks, run
 from tests.reliability.runs import NoiseHook

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from sgseg.apis import train
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.training import train
 from tests.reliability.runs import (
     NoiseHook,
     assert_same_run,

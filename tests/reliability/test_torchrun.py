@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgseg.apis import build_config, train
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.training import build_config, train
 from tests.conftest import ROOT
 from tests.reliability.runs import assert_same_run, in_a_process, quick_config
 

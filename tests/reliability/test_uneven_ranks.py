@@ -10,11 +10,11 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from sgseg.apis import evaluate
-from sgseg.engine.checkpoint import load_checkpoint
-from sgseg.engine.label_free import score_images
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.engine.hooks.label_free import score_images
 from sgseg.evaluation import LabelFreeScores
 from sgseg.registry import DATASETS, MODELS
+from sgseg.training import evaluate
 from tests.reliability.ranks import EPOCH, Left, config_for, on_ranks, run
 from tests.reliability.runs import quick_config
 

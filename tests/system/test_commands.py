@@ -128,7 +128,7 @@ def test_a_block_from_outside_trains(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    from sgseg.engine.checkpoint import load_checkpoint
+    from sgseg.engine.checkpoints.loading import load_checkpoint
 
     saved = load_checkpoint(tmp_path / "run/epoch_2.pth")["state_dict"]
     assert "neck.blocks.0.linear.bias" in saved

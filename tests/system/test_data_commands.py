@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sgseg.apis import build_config
-from sgseg.apis.browse import data_picture
-from sgseg.benchmarks import data
+from benchmarks import data
 from sgseg.datasets import COCOStuff15
 from sgseg.datasets.prepare import prepare_coco_stuff
+from sgseg.training import build_config
+from sgseg.training.browse import data_picture
 from tests.conftest import ROOT
 from tests.datasets import samples
 from tests.system.test_commands import run

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.apis import Segmenter, build_config, train
+from sgseg.inference import Segmenter
+from sgseg.training import build_config, train
 from tests.conftest import ROOT
 from tests.engine.test_clustering import SMALL, without_pictures
 from tests.system.test_commands import run

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from sgseg.apis import build_config, evaluate, train
 from sgseg.datasets.prepare import prepare_coco_stuff, prepare_potsdam
 from sgseg.datasets.verify import verify
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.training import build_config, evaluate, train
 from tests.conftest import ROOT
 from tests.datasets import samples
 

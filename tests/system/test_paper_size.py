@@ -6,9 +6,9 @@ import time
 import pytest
 import torch
 
-from sgseg.apis import build_config
-from sgseg.engine.monitor import peak_memory_mib
+from sgseg.engine.hooks.memory import peak_memory_mib
 from sgseg.registry import MODELS
+from sgseg.training import build_config
 from tests.conftest import ROOT
 
 

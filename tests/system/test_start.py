@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.apis import build_config, evaluate, train
+from sgseg.training import build_config, evaluate, train
 from tests.conftest import ROOT, TINY
 from tests.reliability.runs import in_a_process
 from tests.reliability.test_torchrun import free_port

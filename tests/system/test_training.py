@@ -12,8 +12,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from sgseg.apis import Segmenter, build_config, evaluate, segment_folder, train
-from sgseg.engine.checkpoint import load_checkpoint
+from sgseg.engine.checkpoints.loading import load_checkpoint
+from sgseg.inference import Segmenter, segment_folder
+from sgseg.training import build_config, evaluate, train
 
 ConfigMaker = Callable[..., Config]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ...io.badfile import BadFileError
 from ...ops.matching import IGNORE
-from ..badfile import BadFileError
 from ..cache import INDEX, MANIFEST, Cache, sha256, shard_name
 from ..potsdam import CLASSES
 from .finding import Fault, Finding, Layout, looked_at

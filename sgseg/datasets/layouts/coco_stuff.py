@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..badfile import BadFileError
+from ...io.badfile import BadFileError
+from ...io.images import read_image
 from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
-from ..files import read_image
 from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 

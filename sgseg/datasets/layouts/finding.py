@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..badfile import BadFileError
+from ...io.badfile import BadFileError
 
 
 class Fault(NamedTuple):

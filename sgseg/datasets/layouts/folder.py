@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ...io.badfile import BadFileError
+from ...io.images import LABEL_SUFFIXES, read_label, read_list, read_stored
+from ...io.pixels import pixels_of
+from ...io.units import units_of
 from ...ops.matching import IGNORE, absence
-from ..badfile import BadFileError
-from ..files import LABEL_SUFFIXES, read_label, read_list, read_stored
 from ..folder import find_label, item_name, shared_names, turned_hint
 from ..labels import LabelTable, apply_table, label_table
-from ..pixels import pixels_of
 from ..scan import find_labels, scan
-from ..units import units_of
 from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 Range = tuple[float, float]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..badfile import BadFileError
-from ..files import read_image, read_list
+from ...io.badfile import BadFileError
+from ...io.images import read_image, read_list
 from ..potsdam import COUNTS, LABELLED_TILES, SPLITS
 from ..prepare.potsdam import OFF_PALETTE_WARNING, MatPatches, find_tiles, palette_classes
 from .finding import Fault, Finding, Layout, as_fault, looked_at

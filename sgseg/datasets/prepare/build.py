@@ -23,7 +23,8 @@ import numpy as np
 
 import sgseg
 
-from ..badfile import BadFileError
+from ...io.atomic import replacing, write_atomically
+from ...io.badfile import BadFileError
 from ..cache import (
     FORMAT,
     PLAN,
@@ -35,7 +36,6 @@ from ..cache import (
     write_manifest,
     write_sample,
 )
-from ..files import replacing, write_atomically
 
 ROWS = "rows"
 

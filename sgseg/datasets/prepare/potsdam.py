@@ -13,9 +13,9 @@ import numpy.typing as npt
 from mmengine.logging import print_log
 from scipy.io import loadmat
 
-from ..badfile import BadFileError
+from ...io.badfile import BadFileError
+from ...io.images import read_image, read_list
 from ..cache import Cache, Sample
-from ..files import read_image, read_list
 from ..potsdam import CLASSES, COLOURS, COUNTS, LABELLED_TILES, SPLITS, UNLABELLED_TILES
 from ..transforms import Rescale
 from .build import Plan, Progress, build

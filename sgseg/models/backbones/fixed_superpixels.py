@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...ops.classical_superpixels import Classic, classical_superpixels
-from ...ops.connectivity import enforce_connectivity, smallest_size
+from ...labelmaps.classical import Classic, classical_superpixels
+from ...labelmaps.connectivity import enforce_connectivity, smallest_size
 from ...ops.image import differences
 from ...ops.superpixel import soft_image
 from ...registry import MODELS
@@ -36,7 +36,7 @@ class FixedSuperpixels(nn.Module):
         in_channels: bands C of the image.
         num_superpixels: N, at least 2.
         method: ``slic``, ``seeds`` (needs opencv-contrib), ``fh`` or ``grid``; see
-            :func:`sgseg.ops.classical_superpixels.classical_superpixels`.
+            :func:`sgseg.labelmaps.classical.classical_superpixels`.
         compactness: of ``slic``.
 
     Raises:

@@ -13,9 +13,9 @@ from ...ops.sampling import at_pixels, windows
 from ...registry import MODELS
 from ...structures import SegState
 from ..layers import over_ranks
+from ..layers.draws import StepDraws
+from ..tasks.context import PatchPairs
 from .base import UnsupervisedSegmentor
-from .context_tasks import PatchPairs
-from .draws import StepDraws
 
 Config = Mapping[str, Any]
 

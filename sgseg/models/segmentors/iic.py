@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...structures import SegState, View
+from ..layers.diagnostics import diagnose
+from ..layers.draws import StepDraws
 from .base import UnsupervisedSegmentor
-from .diagnostics import diagnose
-from .draws import StepDraws
 
 Config = Mapping[str, Any]
 Stage = Literal["auxiliary_head", "decode_head"]

@@ -16,8 +16,8 @@ from ...registry import MODELS
 from ...structures import SegState
 from ..decode_heads import LocalGlobal
 from ..layers import over_ranks, place
+from ..layers.draws import StepDraws
 from .base import UnsupervisedSegmentor
-from .draws import StepDraws
 
 Config = Mapping[str, Any]
 

@@ -16,8 +16,8 @@ from ...ops.regions import region_means
 from ...registry import MODELS
 from ...structures import SegState
 from ..layers import over_ranks
+from ..layers.draws import StepDraws
 from .base import UnsupervisedSegmentor
-from .draws import StepDraws
 
 Config = Mapping[str, Any]
 

@@ -13,10 +13,10 @@ from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
 from ...structures import SegState, Superpixels, View
 from ..layers import recomputed
+from ..layers.diagnostics import diagnose
+from ..layers.draws import StepDraws
+from ..views.photometric import ViewPair
 from .base import UnsupervisedSegmentor
-from .diagnostics import diagnose
-from .draws import StepDraws
-from .views import ViewPair
 
 Stage = Literal["superpixel", "segmentation", "joint"]
 Config = Mapping[str, Any]

@@ -1,0 +1,262 @@
+"""A table beside the paper's: Markdown, CSV and a plot."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..io.atomic import write_atomically
+from ..visualization.plots import plot_cost, plot_table
+from .protocol import in_words, one_protocol
+from .rows import Row, Table
+from .runs import Run
+
+SELECT_BY = "mutual_information"
+"""The label-free score whose best epoch the table shows."""
+
+Values = list[float]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a reproduced table.
+
+    Args:
+        row: of the paper's table.
+        recipe: of the runs, or the method's name.
+        paper: the published number on this data set, if there is one.
+        elsewhere: the published number on COCO-Stuff, for the order of the rows.
+        size: N and k, as they are at this preset.
+        runs: one a seed; none for a method that is not in this toolkit yet.
+        left_out: whether the row was not asked for.
+    """
+
+    row: Row
+    recipe: str
+    paper: float | None
+    elsewhere: float | None = None
+    size: str = ""
+    runs: tuple[Run, ...] = ()
+    left_out: bool = False
+
+    def results(self) -> list[dict[str, Any]]:
+        """Of the finished runs."""
+        return [found for run in self.runs if (found := run.result()) is not None]
+
+
+def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -> float | None:
+    """Accuracy of the evaluated epoch whose label-free score is highest; None without both."""
+    both = [e for e in result.get("epochs", ()) if "accuracy" in e and score in e]
+    return max(both, key=lambda epoch: epoch[score])["accuracy"] if both else None
+
+
+def line_of(entry: Entry) -> dict[str, Any]:
+    """The numbers of a line, from the finished runs; lists hold one value a seed."""
+    results = entry.results()
+    trained = [result for result in results if "epochs" in result]
+    last = [result["accuracy"] for result in results]
+    shown = statistics.mean(last) if last else None
+    return dict(
+        label=entry.row.label,
+        size=entry.size,
+        recipe=entry.recipe,
+        paper=entry.paper,
+        paper_coco15=entry.elsewhere,
+        last=last,
+        gap=None if shown is None or entry.paper is None else shown - entry.paper,
+        best=[result["best"]["accuracy"] for result in trained],
+        label_free=[v for r in trained if (v := selected_without_labels(r)) is not None],
+        untrained=[result["untrained"] for result in trained],
+        majority=results[0]["majority"] if results else None,
+        miou=[result["miou"] for result in results],
+        epochs=sorted({result["epoch"] for result in trained}),
+        minutes=[result["training_seconds"] / 60 for result in trained],
+        epoch_seconds=[result["training_seconds"] / result["epoch"] for result in trained],
+        notes=_notes(entry, results),
+    )
+
+
+def write_report(table: Table, entries: Sequence[Entry], path: Path, described: str) -> None:
+    """Write ``path`` with ``.md``, ``.csv`` and ``.png`` behind it.
+
+    Args:
+        table: the paper's.
+        entries: the lines.
+        path: without suffix.
+        described: data, size and length of the runs, in words.
+
+    Raises:
+        ProtocolError: if two of the scores have unequal protocols.
+    """
+    protocol = one_protocol(
+        [
+            (f"{entry.row.label} ({entry.recipe}, seed {result['seed']})", result["protocol"])
+            for entry in entries
+            for result in entry.results()
+        ]
+    )
+    lines = [line_of(entry) for entry in entries]
+    text = markdown(table, lines, described, protocol)
+    write_atomically(path.with_name(f"{path.name}.md"), text.encode())
+    write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot = plot_cost if table.cost else plot_table
+    plot(f"{table.title} ({path.name})", lines, path.with_name(f"{path.name}.png"))
+
+
+def markdown(
+    table: Table, lines: Sequence[Mapping[str, Any]], described: str, protocol: Mapping[str, Any]
+) -> str:
+    """The table for a person."""
+    heads = [
+        table.column,
+        "size",
+        "recipe",
+        "paper",
+        "last epoch",
+        "gap",
+        "best epoch, selected with labels",
+        f"epoch selected without labels ({SELECT_BY})",
+        "Random CNN (untrained)",
+        "majority class",
+        "mIoU, last",
+        "epochs",
+        "training, min",
+        "s an epoch",
+        "notes",
+    ]
+    rows = [
+        [
+            line["label"],
+            line["size"],
+            line["recipe"],
+            _published(line),
+            spread(line["last"]),
+            _number(line["gap"], 1, sign=True),
+            spread(line["best"]),
+            spread(line["label_free"]),
+            spread(line["untrained"]),
+            _number(line["majority"], 2),
+            spread(line["miou"]),
+            ", ".join(map(str, line["epochs"])),
+            _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
+            _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
+            line["notes"],
+        ]
+        for line in lines
+    ]
+    scored = f"Protocol: {in_words(protocol)}." if protocol else "Nothing has been scored yet."
+    return "\n".join(
+        [
+            f"# {table.title}",
+            "",
+            f"{described} Pixel accuracy in percent, mean ± standard deviation over seeds (n); "
+            "gap = last epoch minus the paper's number. Training and scored images are one set, "
+            "as in the published protocol.",
+            "",
+            *grid(heads, rows),
+            "",
+            scored,
+            "",
+        ]
+    )
+
+
+def write_times(
+    table: Table, measured: Mapping[str, Mapping[str, float]], path: Path, described: str
+) -> None:
+    """Write Table 11, ``path`` with ``.md`` and ``.csv`` behind it.
+
+    Args:
+        table: the paper's, with ``train`` and ``inference`` in ms as its numbers.
+        measured: row label -> column -> value, an image.
+        path: without suffix.
+        described: machine and batch, in words.
+    """
+    lines = []
+    for row in table.rows:
+        paper = {f"paper, {kind} ms": value for kind, value in row.paper.items()}
+        lines.append(dict(label=row.label) | paper | dict(measured[row.label]))
+    # What the graph and the superpixels cost beyond the first row, which no machine changes.
+    ratios = {
+        key: value / lines[0][key] for key, value in lines[-1].items() if isinstance(value, float)
+    }
+    lines.append(dict(label=f"{lines[-1]['label']} / {lines[0]['label']}") | ratios)
+    heads = list(lines[0])
+    cells = [
+        [v if isinstance(v := line[head], str) else f"{v:.2f}" for head in heads] for line in lines
+    ]
+    heads[0] = table.column
+    text = [f"# {table.title}", "", described, "", *grid(heads, cells), ""]
+    write_atomically(path.with_name(f"{path.name}.md"), "\n".join(text).encode())
+    write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; columns that are empty throughout are left out."""
+    kept = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(line[place] for place in kept) + " |" for line in lines]
+
+
+def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The table for a program: means and deviations, and each seed's value."""
+    out = io.StringIO()
+    writer = None
+    for line in lines:
+        cells: dict[str, Any] = {}
+        for name, value in line.items():
+            if isinstance(value, list) and name != "epochs":
+                cells[name] = statistics.mean(value) if value else ""
+                cells[f"{name}_sd"] = statistics.stdev(value) if len(value) > 1 else ""
+                cells[f"{name}_seeds"] = " ".join(f"{v:g}" for v in value)
+            elif isinstance(value, list):
+                cells[name] = " ".join(map(str, value))
+            else:
+                cells[name] = "" if value is None else value
+        if writer is None:
+            writer = csv.DictWriter(out, list(cells), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(cells)
+    return out.getvalue()
+
+
+def spread(values: Values) -> str:
+    """Mean ± standard deviation (n)."""
+    if not values:
+        return ""
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
+
+
+def _number(value: float | None, digits: int, sign: bool = False) -> str:
+    return "" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
+
+
+def _published(line: Mapping[str, Any]) -> str:
+    """The paper's number; where it has none on these data, COCO-Stuff's, marked as that."""
+    if line["paper"] is None and line["paper_coco15"] is not None:
+        return f"({line['paper_coco15']:.1f} on COCO-Stuff)"
+    return _number(line["paper"], 1)
+
+
+def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:
+    if not entry.runs:
+        return "not run here" if entry.left_out else "not in this toolkit yet"
+    notes = []
+    if len(results) < len(entry.runs):
+        notes.append(f"{len(entry.runs) - len(results)} of {len(entry.runs)} seeds unfinished")
+    collapsed = [r["seed"] for r in results if r.get("collapsed")]
+    if collapsed:
+        kinds = sorted({kind for r in results for kind in r.get("collapsed", ())})
+        seeds = ", ".join(map(str, collapsed))
+        notes.append(f"collapse warned of in seed {seeds} ({', '.join(kinds)})")
+    early = [r for r in results if r.get("max_epochs", 0) > r.get("epoch", 0)]
+    if early:
+        notes.append(f"{len(early)} stopped early, without labels")
+    return "; ".join(notes)

@@ -1,0 +1,1 @@
+"""What a config costs: memory, seconds and arithmetic of a training step and a prediction."""

@@ -1,0 +1,1 @@
+"""Checkpoints: written whole, opened safely, and gone on from."""

@@ -1,0 +1,1 @@
+"""What mmengine's Runner calls while it trains and evaluates."""

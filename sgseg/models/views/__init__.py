@@ -1,0 +1,6 @@
+"""Views: differently lit, mirrored or moved copies of an image that must be read alike."""
+
+from .jittered import JitteredViews
+from .photometric import PhotometricViews
+
+__all__ = ["JitteredViews", "PhotometricViews"]

@@ -1,0 +1,154 @@
+"""Training and evaluation from a config file, as ``tools/train.py`` and ``tools/test.py`` do."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import init_dist, is_distributed
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+from torch.distributed import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from ..engine.checkpoints.loading import load_checkpoint
+from ..engine.distributed import SharedStopHook
+from ..engine.hooks.evaluation_record import json_safe
+from ..engine.interrupt import leaving_on_signals
+from ..engine.run_card import run_card
+from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
+from ..io.units import Units
+from .batch import fit_batch
+from .length import untrained
+from .loaders import LOADERS
+from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
+
+
+def _join_processes(config: Config) -> None:
+    """Open the process group: the first process decides where the run writes, before it does.
+
+    Where torchrun prepared it, mmengine would go wrong without a GPU; and after a restart, for
+    torchrun's store still holds the addresses of the processes that died (pytorch issue 135712),
+    so each start has keys of its own.
+    """
+    on_gpu = torch.cuda.is_available()
+    if config.launcher == "none" or is_distributed():
+        return
+    if config.launcher != "pytorch" or (on_gpu and not _restarts()):
+        set_multi_processing(**config.env_cfg.get("mp_cfg", {}), distributed=True)
+        init_dist(config.launcher, **config.env_cfg.get("dist_cfg", {}))
+        return
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    store, rank, world = next(iter(rendezvous("env://")))
+    store = PrefixStore(f"start_{_restarts()}", store)
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
+    )
+
+
+def _restarts() -> int:
+    """How often torchrun has started this process again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+def train(config: Config, resume: bool = False) -> Runner:
+    """Train as the config says; returns the runner when done.
+
+    ``run.json`` in the work dir says what ran and how it ended. SIGTERM and Ctrl-C save a
+    checkpoint first (:func:`sgseg.engine.interrupt.leaving_on_signals`). A start that fails leaves
+    no files (:mod:`sgseg.engine.work_dir`).
+
+    Args:
+        config: from :func:`build_config`.
+        resume: go on from the newest whole checkpoint in the work dir, if there is one. A
+            process that torchrun starts again does so unasked.
+
+    Raises:
+        FileNotFoundError: for missing data.
+        ValueError: for a checkpoint to load or resume from that is broken or does not fit, a
+            work dir that holds another run, or a training set that is too small.
+    """
+    config = copy.deepcopy(config)
+    _join_processes(config)
+    datasets = build_datasets(config, LOADERS[:2])
+    steps, changed = fit_batch(config, len(datasets[LOADERS[0]]))
+    given = config.get("load_from")
+    if given is not None and "://" not in str(given):
+        load_checkpoint(given)
+    resume = resume or bool(config.get("resume"))
+    place = decide_once(
+        lambda: training_place(config.get("work_dir"), config.filename, resume, _restarts() > 0)
+    )
+    with clean_start(place, config.filename) as begun:
+        warnings = [*place.said, *changed, *steps.warnings(), *untrained(config)]
+        runner = build_runner(config, place, describe_steps(config, steps), warnings)
+        for hook in (begun, SharedStopHook()):
+            runner.register_hook(hook)
+        reuse_datasets(runner, datasets)
+        start = starting_point(runner, place.resume)
+        with run_card(runner, start, steps.record()), leaving_on_signals(runner):
+            runner.train()
+    return runner
+
+
+def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
+    """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
+
+    They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the
+    checkpoint, or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
+
+    Returns:
+        The record as ``eval.json`` holds it.
+
+    Raises:
+        ValueError: for a config without a labelled test set, images in other units than those of
+            the training, or a broken checkpoint.
+    """
+    if not config.get("test_evaluator"):
+        raise ValueError(
+            "This config has no test set with labels (a run trained without any carries none). "
+            "Put label maps in labels/ beside images/, and give a config file and --data"
+        )
+    meta = load_checkpoint(checkpoint).get("meta") or {}
+    trained_on = _manifest(meta.get("dataset_meta"))
+    config.load_from = str(checkpoint)
+    _join_processes(config)
+    datasets = build_datasets(config, LOADERS[2:])
+    for name, dataset in datasets.items():
+        _check_units(config[name].dataset, dataset.units, Units.of(meta.get("units")))
+    place = decide_once(lambda: evaluation_place(config.get("work_dir"), checkpoint))
+    config.work_dir = str(place.folder)
+    with clean_start(place, config.filename) as begun:
+        runner = build_runner(config, place, place.said)
+        runner.register_hook(begun)
+        reuse_datasets(runner, datasets)
+        runner.test()
+    record = json_safe(runner.test_evaluator.metrics[0].record)
+    scored_on = _manifest(record)
+    if trained_on and scored_on and trained_on != scored_on:
+        runner.logger.warning(
+            f"{checkpoint} was trained on the data of manifest {trained_on}, this score is on "
+            f"those of {scored_on}"
+        )
+    return record
+
+
+def _check_units(dataset: Mapping[str, Any], found: Units, trained_on: Units | None) -> None:
+    """ValueError for images in other units than the training's of which no range is stated."""
+    if trained_on in (None, found) or dataset.get("value_range") is not None:
+        return
+    raise ValueError(
+        f"The images to score hold {found}, the model was trained on {trained_on}: convert them, "
+        "or state which of their values stand for 0 and 1 (--value-range LOW HIGH)"
+    )
+
+
+def _manifest(described: Mapping[str, Any] | None) -> str | None:
+    """The data's identity in a record or in a checkpoint's description of its data."""
+    return ((described or {}).get("protocol") or {}).get("manifest_sha256")

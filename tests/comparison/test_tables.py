@@ -1,0 +1,255 @@
+"""A table from nothing by real runs at a size of seconds, killed and started again."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgseg.comparison import tables
+from sgseg.comparison.compose import Data
+from sgseg.comparison.pool import make_slots
+from sgseg.comparison.report import line_of
+from sgseg.comparison.rows import Row, Table
+from sgseg.comparison.runs import locked
+from sgseg.comparison.tables import Request, entries, plan, reproduce
+from sgseg.comparison.worker import work
+from tests.conftest import ROOT
+
+TINY = {
+    "train_dataloader.batch_size": 4,
+    "train_dataloader.dataset.length": 8,
+    "train_dataloader.dataset.size": 32,
+    "val_dataloader.dataset.length": 6,
+    "val_dataloader.dataset.size": 32,
+    "test_dataloader.dataset.length": 6,
+    "test_dataloader.dataset.size": 32,
+    "default_hooks.label_free.images": 4,
+    "model.losses.mutual_information.half_window": 2,
+    "train_cfg.val_interval": 1,
+}
+ROWS = (
+    Row("none", change=dict(neck=None), paper=dict(coco15=35.7)),
+    Row("DiffGCN", paper=dict(coco15=39.4)),
+    Row("IIC", method="absent", paper=dict(coco15=27.7)),
+    Row("K-Means", baseline="kmeans", paper=dict(coco15=14.1)),
+    Row("Random CNN", baseline="untrained", paper=dict(coco15=19.4)),
+)
+# What a run takes differs from run to run.
+_TIMES = tuple(
+    f"{kind}{end}" for kind in ("minutes", "epoch_seconds") for end in ("", "_sd", "_seeds")
+)
+_SCRIPT = """
+from pathlib import Path
+from tests.comparison.test_tables import request
+from sgseg.comparison.pool import make_slots
+from sgseg.comparison.tables import reproduce
+import sys
+try:
+    sys.exit(reproduce(request(Path({root!r}), rows={rows}, epochs={epochs}), make_slots({jobs})))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def request(root: Path, rows: int = 1, epochs: int = 3, **more: Any) -> Request:
+    return Request(
+        table=Table("tablex", "Table X", "row", ROWS[:rows]),
+        data=Data("mosaic"),
+        configs=ROOT / "configs",
+        recipes=("practical",),
+        seeds=more.pop("seeds", (0,)),
+        epochs=epochs,
+        options=TINY,
+        root=root,
+        **more,
+    )
+
+
+def test_rows_by_label(tmp_path: Path) -> None:
+    """The others keep the published number and are said not to have been run."""
+    some = entries(request(tmp_path, rows=3, only=("DiffGCN",)))
+    assert [len(line.runs) for line in some] == [0, 1, 0]
+    assert [line_of(line)["notes"] for line in some][::2] == ["not run here", "not run here"]
+    with pytest.raises(ValueError, match="--rows GCN: tablex has"):
+        request(tmp_path, only=("GCN",))
+
+
+def table_of(root: Path) -> str:
+    """The CSV without its times."""
+    import csv
+
+    (path,) = root.glob("tablex-*.csv")
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return json.dumps([{k: v for k, v in row.items() if k not in _TIMES} for row in rows])
+
+
+def start(root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1) -> subprocess.Popen[bytes]:
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    script = _SCRIPT.format(root=str(root), rows=rows, epochs=epochs, jobs=jobs)
+    return subprocess.Popen([sys.executable, "-c", script], env=env, cwd=ROOT)
+
+
+def until(condition: Any, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+def free(root: Path) -> bool:
+    """Whether no worker holds a run."""
+    for path in root.glob("*/seed_*/lock"):
+        with locked(path) as held:
+            if not held:
+                return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished table, its runs done one after another in this process."""
+    root = tmp_path_factory.mktemp("unbroken")
+    asked = request(root, rows=5)
+    for line in entries(asked):
+        for run in line.runs:
+            assert work(run) == 0
+    assert reproduce(asked, say=lambda text: None) == 0
+    return root
+
+
+def test_a_table_from_nothing(unbroken: Path) -> None:
+    """Every row that can be run has its number, beside the published one and the baselines."""
+    text = next(unbroken.glob("tablex-*.md")).read_text()
+    for said in ("| none |", "(39.4 on COCO-Stuff)", "not in this toolkit yet", "K-Means", "(1)"):
+        assert said in text
+    lines = json.loads(table_of(unbroken))
+    byname = {line["label"]: line for line in lines}
+    assert byname["IIC"]["last"] == ""
+    assert byname["DiffGCN"]["untrained_seeds"] == byname["Random CNN"]["last_seeds"]
+    for line in (byname["none"], byname["DiffGCN"], byname["K-Means"]):
+        assert 0 < float(line["last"]) <= 100 and float(line["majority"]) > 33
+    result = json.loads(
+        next(unbroken.glob("mosaic-tiny-practical-*/seed_0/result.json")).read_text()
+    )
+    assert {e["epoch"] for e in result["epochs"] if "accuracy" in e} == {2, 3}
+    assert result["training_seconds"] > 0 and result["epoch"] == 3
+
+
+def test_finished_runs_are_not_repeated(unbroken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called again, nothing trains; a request of one more seed has only that to do."""
+    monkeypatch.setattr(tables, "run_all", lambda runs, *rest: pytest.fail(f"ran {runs}"))
+    before = table_of(unbroken)
+    assert reproduce(request(unbroken, rows=5), say=lambda text: None) == 0
+    assert table_of(unbroken) == before
+    more = entries(request(unbroken, rows=5, seeds=(0, 1)))
+    assert [run.seed for run in tables.unfinished(more)] == [1, 1, 1, 1]
+    said = plan(more)
+    assert "DiffGCN, practical, seed 0: finished" in said
+    assert any(line.startswith("DiffGCN, practical, seed 1: missing, about") for line in said)
+    assert "published number only" in said[4] and said[-1].startswith("4 runs to do")
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_gives_the_same_table(unbroken: Path, tmp_path: Path) -> None:
+    """SIGKILL of the command: its worker ends too, and the next call completes the table."""
+    process = start(tmp_path, rows=2)
+    until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
+    process.kill()
+    process.wait()
+    until(lambda: free(tmp_path), 20)  # the worker noticed
+    assert not all(line.runs[0].result() for line in entries(request(tmp_path, rows=2)))
+    for line in entries(request(tmp_path, rows=2)):
+        assert work(line.runs[0]) == 0
+    assert reproduce(request(tmp_path, rows=2), say=lambda text: None) == 0
+    assert json.loads(table_of(tmp_path)) == json.loads(table_of(unbroken))[:2]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
+    """SIGINT: workers are told and gone, the table so far is written, the status is 130."""
+    process = start(tmp_path, epochs=500)
+    until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert free(tmp_path)
+    assert list(tmp_path.glob("tablex-*.md"))
+
+
+def test_two_commands_share_the_work(tmp_path: Path) -> None:
+    """A run that another process is at is left to it: status 75, nothing is written."""
+    (line,) = entries(request(tmp_path))
+    with locked(line.runs[0].folder / "lock") as held:
+        assert held
+        assert work(line.runs[0]) == 75
+    assert [p.name for p in line.runs[0].folder.iterdir()] == ["lock"]
+
+
+def test_a_failed_run_is_named(tmp_path: Path) -> None:
+    """A row that cannot train fails alone, with the last line of its log; the call ends with 1."""
+    asked = request(tmp_path)
+    (line,) = entries(asked)
+    config = line.runs[0].row_folder / "config.py"
+    config.write_text(config.read_text().replace("num_superpixels=32", "num_superpixels=1"))
+    said: list[str] = []
+    assert reproduce(asked, make_slots(1), said.append) == 1
+    assert any("FAILED (1)" in text and "num_superpixels = 1" in text for text in said)
+    assert "1 of 1 seeds unfinished" in next(tmp_path.glob("tablex-*.md")).read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (dict(minutes=1.0), "not both"),
+        (dict(seeds=()), "one seed and one recipe"),
+        (dict(epochs=None, minutes=-1.0), "must be > 0"),
+    ],
+)
+def test_bad_requests_are_refused(tmp_path: Path, more: dict[str, Any], match: str) -> None:
+    """Two lengths, no seed, or no time."""
+    with pytest.raises(ValueError, match=match):
+        request(tmp_path, **more)
+
+
+@pytest.mark.slow
+def test_minutes_are_kept(tmp_path: Path) -> None:
+    """With --minutes the row's folder holds the epochs chosen, and the run trains that many."""
+    asked = request(tmp_path, epochs=None, minutes=0.02)  # type: ignore[arg-type]
+    (line,) = entries(asked)
+    assert work(line.runs[0]) == 0
+    stored = json.loads((line.runs[0].row_folder / "length.json").read_text())
+    result = line.runs[0].result()
+    assert result is not None
+    assert result["epoch"] == stored["epochs"] >= 2 and result["minutes"] == 0.02
+
+
+def test_slots() -> None:
+    """One process a GPU, GPUs in turn; cores are shared out unless their number is given."""
+    slots = make_slots(3, ["0", "1"])
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0", "1", "0"]
+    assert len(make_slots(None, ["4", "5"])) == 2 and len(make_slots()) == 1
+    with pytest.raises(ValueError, match="--jobs 0"):
+        make_slots(0)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_give_the_same_table(tmp_path: Path) -> None:
+    """Two runs at a time, killed ten times after 1 to 12 s each: the table is the unbroken one."""
+    reference = start(tmp_path / "a", rows=5, epochs=8, jobs=2)
+    assert reference.wait(600) == 0
+    draw = random.Random(0)
+    for _ in range(10):
+        process = start(tmp_path / "b", rows=5, epochs=8, jobs=2)
+        time.sleep(draw.uniform(1, 12))
+        process.kill()
+        process.wait()
+    assert start(tmp_path / "b", rows=5, epochs=8, jobs=2).wait(600) == 0
+    assert table_of(tmp_path / "b") == table_of(tmp_path / "a")
+    assert not list((tmp_path / "b").rglob("*.part"))

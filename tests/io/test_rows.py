@@ -1,0 +1,134 @@
+"""Images read by rows are the images that are read whole."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from sgseg.io.badfile import BadFileError
+from sgseg.io.georeference import geo_tags, write_geotiff
+from sgseg.io.images import read_image
+from sgseg.io.rows import Mapped, TiffRows, open_rows
+
+FORMS: dict[str, dict[str, Any]] = {
+    "one strip": dict(),
+    "strips": dict(rowsperstrip=7, compression="zlib"),
+    "strips, predicted": dict(rowsperstrip=7, compression="zlib", predictor=True),
+    "tiles": dict(tile=(16, 32), compression="zlib"),
+    "tiles, plain": dict(tile=(16, 32)),
+    "tiles by band": dict(tile=(16, 16), compression="zlib", planarconfig="separate"),
+    "strips by band": dict(rowsperstrip=5, compression="zlib", planarconfig="separate"),
+    "one strip by band": dict(planarconfig="separate"),
+}
+
+
+def image(bands: int, dtype: str) -> np.ndarray:
+    """Noise of a size that no strip or tile divides."""
+    rng = np.random.default_rng(0)
+    if dtype == "float32":
+        return rng.random((45, 70, bands), np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, (45, 70, bands)).astype(dtype)
+
+
+def write(path: Path, pixels: np.ndarray, form: dict[str, Any]) -> None:
+    """A TIFF of one page."""
+    form = dict(planarconfig="contig") | form
+    if form["planarconfig"] == "separate":
+        pixels = np.moveaxis(pixels, 2, 0)
+    tifffile.imwrite(path, pixels, photometric="rgb", metadata=None, **form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("bands", "dtype"), [(4, "uint8"), (3, "uint16"), (4, "float32")])
+def test_any_rows_of_a_tiff(tmp_path: Path, form: str, bands: int, dtype: str) -> None:
+    """Whatever its layout, a TIFF gives the rows that reading it whole gives."""
+    if dtype == "float32" and "predictor" in FORMS[form]:
+        pytest.skip("tifffile predicts floats only with imagecodecs")
+    path = tmp_path / "a.tif"
+    write(path, image(bands, dtype), FORMS[form])
+    whole, source = read_image(path, bands), open_rows(path, bands)
+    assert source.shape == whole.shape
+    for start, stop in ((0, 45), (0, 1), (13, 20), (44, 45), (15, 33)):
+        rows = source.rows(start, stop)
+        assert rows.dtype == whole.dtype
+        np.testing.assert_array_equal(rows, whole[start:stop])
+
+
+def test_only_what_is_asked_for_is_decoded(tmp_path: Path) -> None:
+    """Damage far below does not reach the first rows; where it is reached, the file is named."""
+    path = tmp_path / "broken.tif"
+    write(path, image(4, "uint8"), FORMS["strips"])
+    with tifffile.TiffFile(path) as file:
+        place = file.pages.first.dataoffsets[-1]
+    content = bytearray(path.read_bytes())
+    content[place : place + 20] = b"\0" * 20
+    path.write_bytes(content)
+    source = open_rows(path, 4)
+    assert isinstance(source, TiffRows)
+    assert source.rows(0, 20).shape == (20, 70, 4)
+    with pytest.raises(BadFileError, match=r"broken\.tif"):
+        source.rows(40, 45)
+
+
+def test_a_plain_tiff_is_mapped(tmp_path: Path) -> None:
+    """An uncompressed file is not read before its rows are."""
+    path = tmp_path / "a.tif"
+    write(path, image(4, "uint8"), {})
+    source = open_rows(path, 4)
+    assert isinstance(source, TiffRows) and isinstance(source.source, Mapped)
+    assert isinstance(source.source.image, np.memmap)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "empty.tif", "missing.tif", "short.tif"])
+def test_other_files_as_ever(tmp_path: Path, name: str) -> None:
+    """Formats without rows are read whole, faults have the words that read_image has."""
+    import cv2
+
+    path, pixels = tmp_path / name, image(3, "uint8")
+    if name == "a.png":
+        cv2.imwrite(str(path), pixels)
+    elif name == "a.npy":
+        np.save(path, pixels)
+    elif name == "empty.tif":
+        path.touch()
+    elif name == "short.tif":
+        write(path, pixels, FORMS["strips"])
+        path.write_bytes(path.read_bytes()[:-100])
+    if name.startswith("a."):
+        np.testing.assert_array_equal(open_rows(path, 3).rows(5, 9), read_image(path, 3)[5:9])
+        return
+    with pytest.raises(BadFileError) as whole:
+        read_image(path, 3)
+    with pytest.raises(BadFileError) as by_rows:
+        open_rows(path, 3)
+    assert str(by_rows.value) == str(whole.value)
+
+
+def test_wrong_bands_are_refused(tmp_path: Path) -> None:
+    """A four-band file is not cut to three on this way either."""
+    path = tmp_path / "a.tif"
+    write(path, image(4, "uint8"), FORMS["strips"])
+    with pytest.raises(BadFileError, match="has 4 bands, expected 3"):
+        open_rows(path, 3)
+
+
+def test_the_place_on_earth_is_kept(tmp_path: Path) -> None:
+    """A label map stands where its image stands: same scale, tie points and system."""
+    tags = [
+        (33550, 12, 3, (0.5, 0.5, 0.0), True),
+        (33922, 12, 6, (0.0, 0.0, 0.0, 368000.0, 5808000.0, 0.0), True),
+        (34735, 3, 8, (1, 1, 0, 1, 3072, 0, 1, 32633), True),
+    ]
+    path, out = tmp_path / "a.tif", tmp_path / "labels.tif"
+    tifffile.imwrite(path, image(4, "uint8"), photometric="rgb", extratags=tags)
+    labels = image(1, "uint8")[:, :, 0]
+    write_geotiff(out, labels, geo_tags(path))
+    with tifffile.TiffFile(out) as file:
+        page = file.pages.first
+        assert {code: page.tags[code].value for code, *_ in tags} == {t[0]: t[3] for t in tags}
+        np.testing.assert_array_equal(page.asarray(), labels)
+    write(path, image(4, "uint8"), {})
+    assert geo_tags(path) == []
+    assert geo_tags(tmp_path / "a.png") == []

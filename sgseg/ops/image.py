@@ -6,17 +6,19 @@ pixel; sums are divided by H*W as the paper writes. Source: Eq 10, 13 and 17.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import Function
 
-from .blocks import blocks
-from .precision import backward_pass, full_precision
+from . import fused
+from .fused import fused_by
+from .precision import full_precision
+from .shapes import same_pixels
 
 Normalise = Literal["max", "none"]
+Reduction = Literal["mean", "sum"]
 
 
 def differences(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,47 +33,18 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
     return x[..., :, 1:] - x[..., :, :-1], x[..., 1:, :] - x[..., :-1, :]
 
 
-class _Changes(Function):
-    """L1 norms over the channels of the forward differences, recomputed for the backward pass.
+@fused_by(fused.changes)
+def changes(x: Tensor) -> Tensor:
+    """L1 norms over the channels of the forward differences.
 
-    (B, C, H, W) -> (B, 2, H, W): along x, then along y; zero where there is no next pixel. The
-    map is taken as one long row: slicing columns would cost more than the differences.
+    Args:
+        x: (B, C, H, W).
+
+    Returns:
+        (B, 2, H, W): along the width, then along the height; zero where there is no next pixel.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        batch, _, height, width = x.shape
-        norms = x.new_zeros(batch, 2, height * width)
-        for some, channels in blocks(x):
-            rows = x[some, channels].flatten(2)  # (b, c, HW)
-            norms[some, 0, :-1] += (rows[..., 1:] - rows[..., :-1]).abs_().sum(1)
-            norms[some, 1, :-width] += (rows[..., width:] - rows[..., :-width]).abs_().sum(1)
-        norms = norms.view(batch, 2, height, width)
-        norms[:, 0, :, -1] = 0  # these went from one row's end to the next row's start
-        return norms
-
-    @staticmethod
-    @backward_pass
-    def backward(ctx: Any, slope: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        width = x.shape[3]
-        slope = slope.clone()
-        slope[:, 0, :, -1] = 0
-        slope = slope.flatten(2)  # (B, 2, HW)
-        out = torch.empty_like(x, memory_format=torch.contiguous_format)
-        for some, channels in blocks(x):
-            rows, found = x[some, channels].flatten(2), out[some, channels].flatten(2)
-            along = slope[some, 0:1, :-1]
-            sign = (rows[..., 1:] - rows[..., :-1]).sign_()
-            found[..., 0] = 0
-            torch.mul(sign, along, out=found[..., 1:])
-            found[..., :-1].addcmul_(sign, along, value=-1)
-            along = slope[some, 1:2, :-width]
-            sign = (rows[..., width:] - rows[..., :-width]).sign_()
-            found[..., width:].addcmul_(sign, along)
-            found[..., :-width].addcmul_(sign, along, value=-1)
-        return out
+    along_x, along_y = (change.abs().sum(1) for change in differences(x))
+    return torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)
 
 
 @full_precision
@@ -93,20 +66,20 @@ def smoothness(assignment: Tensor, image: Tensor, sigma: float = 10.0) -> Tensor
     Raises:
         ValueError: if batch or image sizes differ, or sigma is not positive.
     """
-    if sigma <= 0 or (len(assignment), *assignment.shape[2:]) != (len(image), *image.shape[2:]):
-        raise ValueError(
-            f"smoothness: assignment {tuple(assignment.shape)} and image {tuple(image.shape)} must "
-            f"agree in batch, height and width, and sigma = {sigma} must be > 0"
-        )
+    same_pixels("smoothness", assignment, image)
+    if sigma <= 0:
+        raise ValueError(f"smoothness: sigma = {sigma} must be > 0; the paper has 10")
     pixels = assignment.shape[0] * assignment.shape[2] * assignment.shape[3]
     along_x, along_y = (edge.square().sum(1) for edge in differences(image))
     edges = torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)  # (B, 2, H, W)
-    return (_Changes.apply(assignment) * torch.exp(-edges / sigma)).sum() / pixels
+    return (changes(assignment) * torch.exp(-edges / sigma)).sum() / pixels
 
 
 @full_precision
 def total_variation(x: Tensor) -> Tensor:
-    """Anisotropic total variation, summed over channels and divided by H*W (Eq 17).
+    r"""Anisotropic total variation, summed over channels and divided by H*W (Eq 17).
+
+    .. math:: \frac{1}{HW} \sum_p \|\partial_x \tilde M_p\|_1 + \|\partial_y \tilde M_p\|_1
 
     Args:
         x: (B, C, H, W).
@@ -115,7 +88,32 @@ def total_variation(x: Tensor) -> Tensor:
         Scalar, the mean over the batch.
     """
     pixels = x.shape[0] * x.shape[2] * x.shape[3]
-    return _Changes.apply(x).sum() / pixels
+    return changes(x).sum() / pixels
+
+
+@full_precision
+def squared_error(image: Tensor, other: Tensor, reduction: Reduction = "mean") -> Tensor:
+    r"""Squared difference of two images (a term of Eq 11, 12 and 20).
+
+    .. math:: \frac{1}{CHW} \|I - \hat I\|_2^2
+
+    Args:
+        image, other: (B, C, H, W).
+        reduction: ``mean`` over bands and pixels, or their ``sum`` without the fraction.
+
+    Returns:
+        Scalar, the mean over the batch.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if image.shape != other.shape:
+        raise ValueError(
+            f"squared_error: images of {tuple(image.shape)} and {tuple(other.shape)} differ; give "
+            "an image and its reconstruction"
+        )
+    squares = (image - other).square()  # (B, C, H, W)
+    return squares.mean() if reduction == "mean" else squares.sum() / len(squares)
 
 
 def _reflected(x: Tensor, dim: int) -> Tensor:

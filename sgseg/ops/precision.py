@@ -11,7 +11,7 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 EPS = 1e-8
-"""The one floor for masses and probabilities; above float32's smallest normal number squared."""
+"""The floor for masses and probabilities; above float32's smallest normal number squared."""
 
 
 def _widen(value: Any) -> Any:
@@ -23,6 +23,11 @@ def _widen(value: Any) -> Any:
 def softmax(logits: Tensor, dim: int = 1) -> Tensor:
     """Softmax along ``dim``, of half-precision logits in float32."""
     return _widen(logits).softmax(dim)
+
+
+def inverse_mass(mass: Tensor) -> Tensor:
+    """1 / mass; 0 for a superpixel with no more mass than EPS, which so has no gradient either."""
+    return torch.where(mass > EPS, 1 / mass.clamp_min(EPS), torch.zeros_like(mass))
 
 
 def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:

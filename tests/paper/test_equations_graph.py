@@ -92,7 +92,7 @@ def edge_conv(kind: str, x: Array, pos: Array, neighbours: Array, block: nn.Modu
     out = np.zeros((images, nodes, h.shape[1]))
     for row in range(images * nodes):
         edges = h[row * k : (row + 1) * k]
-        how = np.max if block.aggregation == "max" else np.mean
+        how = np.max if block.aggregate is torch.amax else np.mean
         out[row // nodes, row % nodes] = how(edges, 0)
     return out
 

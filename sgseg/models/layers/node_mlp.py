@@ -1,4 +1,4 @@
-"""1x1 Conv1D with batch normalisation on node features, the graph's counterpart of Conv-BN-ReLU."""
+"""Linear layers with batch normalisation on the features of nodes and edges (Table 8)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from torch import Tensor, nn
 
 
 class NodeNorm(nn.Module):
-    """Batch normalisation over all leading dimensions of (..., C), followed by ReLU."""
+    """Batch normalisation over all nodes or edges of a batch, followed by ReLU.
+
+    Shapes: (..., C) -> (..., C); every leading dimension counts as the batch's.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised and rectified ``x``, of the same shape."""
+        """ReLU(BN(x))."""
         return torch.relu(self.norm(x.flatten(0, -2))).view_as(x)
 
 
 class NodeMLP(nn.Module):
-    """Linear layer without bias, batch normalisation, ReLU: (..., C_in) -> (..., C_out)."""
+    """Linear layer without bias, batch normalisation and ReLU, on every node alike.
+
+    Shapes: (..., in_channels) -> (..., out_channels).
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -27,5 +33,5 @@ class NodeMLP(nn.Module):
         self.norm = NodeNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One layer applied to every node alike."""
+        """ReLU(BN(W x))."""
         return self.norm(self.linear(x))

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+Given = ParamSpec("Given")
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class _StatisticsAtRest(AbstractContextManager[None]):
@@ -56,3 +60,15 @@ def recomputed(
         preserve_rng_state=False,
         context_fn=lambda: (nullcontext(), _StatisticsAtRest(owner)),
     )
+
+
+def keeps_inputs_only(
+    forward: Callable[Concatenate[Module, Given], Tensor],
+) -> Callable[Concatenate[Module, Given], Tensor]:
+    """Decorate a module's ``forward`` to be :func:`recomputed`: autograd keeps its inputs alone."""
+
+    @wraps(forward)
+    def wrapped(self: Module, *args: Given.args, **kwargs: Given.kwargs) -> Tensor:
+        return recomputed(partial(forward, self, **kwargs), *args, owner=self)
+
+    return wrapped

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import Tensor
 
+from ...ops.image import Reduction, squared_error
 from ...ops.information import information_of_joint, joint_counts
-from ...ops.precision import full_precision
 from ...registry import MODELS
 from ...structures import SegState, View
 from ..layers import over_ranks
 from .base import SegLoss
-
-Reduction = Literal["mean", "sum"]
 
 
 def _views(state: SegState, loss: SegLoss) -> tuple[View, View]:
@@ -65,13 +63,6 @@ class MutualInformationLoss(SegLoss):
         return -information_of_joint(joint, self.balance)
 
 
-@full_precision
-def _squares(image: Tensor, other: Tensor, reduction: Reduction) -> Tensor:
-    """Squared differences, over each image their mean or their sum; then the batch's mean."""
-    squares = (image - other).square()
-    return squares.mean() if reduction == "mean" else squares.sum() / len(squares)
-
-
 @MODELS.register_module()
 class ImageReconstructionLoss(SegLoss):
     """Both readings rebuild the image they saw (Eq 20).
@@ -101,6 +92,6 @@ class ImageReconstructionLoss(SegLoss):
         if state.view_images is None:
             raise ValueError("ImageReconstructionLoss needs the images that the readings saw")
         own, other = state.view_images
-        return _squares(first.reconstruction, own, self.reduction) + _squares(
+        return squared_error(first.reconstruction, own, self.reduction) + squared_error(
             second.reconstruction, other, self.reduction
         )

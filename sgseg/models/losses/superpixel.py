@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...ops.image import Normalise, divergence, edge_map, smoothness
+from ...ops.image import Normalise, divergence, edge_map, smoothness, squared_error
 from ...ops.information import clustering_objective
-from ...ops.precision import full_precision
 from ...ops.superpixel import soft_image
 from ...registry import MODELS
 from ...structures import SegState, SoftImage, Superpixels
@@ -25,26 +24,16 @@ def _superpixels(state: SegState, loss: SegLoss) -> Superpixels:
 
 def _soft_image(state: SegState, assignment: Tensor) -> Tensor:
     """Eq 2, made once for all losses of a step that read it."""
-    found, source = state.soft_image, (assignment, state.image)
+    made, source = state.soft_image, (assignment, state.image)
     trained = torch.is_grad_enabled() and any(x.requires_grad for x in source)
     if (
-        found is None
-        or found.assignment is not assignment
-        or found.image is not state.image
-        or found.soft.requires_grad != trained
+        made is None
+        or made.assignment is not assignment
+        or made.image is not state.image
+        or made.soft.requires_grad != trained
     ):
-        found = state.soft_image = SoftImage(*source, soft_image(*source))
-    return found.soft
-
-
-@full_precision
-def _mean_squares(image: Tensor, other: Tensor) -> Tensor:
-    if image.shape != other.shape:
-        raise ValueError(
-            f"SuperpixelReconstructionLoss: image {tuple(image.shape)} and reconstruction "
-            f"{tuple(other.shape)} differ"
-        )
-    return (image - other).square().mean()
+        made = state.soft_image = SoftImage(*source, soft_image(*source))
+    return made.soft
 
 
 @MODELS.register_module()
@@ -106,8 +95,8 @@ class SuperpixelReconstructionLoss(SegLoss):
         """Eq 12, mean over the batch."""
         superpixels = _superpixels(state, self)
         soft = _soft_image(state, superpixels.assignment)
-        own = _mean_squares(state.image, superpixels.reconstruction)
-        return own + _mean_squares(state.image, soft)
+        own = squared_error(state.image, superpixels.reconstruction)
+        return own + squared_error(state.image, soft)
 
 
 @MODELS.register_module()

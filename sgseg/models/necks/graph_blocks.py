@@ -1,35 +1,42 @@
 r"""The three graph blocks of the paper, and any torch-geometric convolution as a block.
 
-.. math:: \tilde F_i = \square_{(i,j) \in E} h_\Theta(g(F_i, F_j))
+.. math:: \tilde F_i = \square_{j}\, h_\Theta(g(F_i, F_j))
 
-h is linear, batch normalisation, ReLU. Its linear layer acts before anything non-linear, so it
-is applied to the N nodes and never to the N*k edges, which :class:`EdgeNorm` does not keep.
+g makes the features of an edge; h is linear, batch normalisation over all edges, ReLU; the square
+is the maximum or mean over the neighbours j of node i. The edges of a batch are k times as many as
+its nodes, so they are made again in the backward pass instead of kept.
 
 Shapes: x (B, N, C), pos (B, N, 2), neighbours (B, N, k) -> (B, N, C). Source: Eq 14-16.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ...ops.graph import edge_directions
+from ...ops.graph import edge_directions, gather_neighbours
 from ...registry import MODELS
-from ..layers import Aggregation, EdgeNorm, NodeMLP, NodeNorm
+from ..layers import NodeMLP, NodeNorm, keeps_inputs_only
+
+Aggregation = Literal["max", "mean"]
 
 
-def _checked(how: Aggregation, block: str) -> Aggregation:
-    if how not in ("max", "mean"):
+def _aggregation(how: Aggregation, block: str) -> Callable[[Tensor, int], Tensor]:
+    kinds = dict(max=torch.amax, mean=torch.mean)
+    if how not in kinds:
         raise ValueError(f"{block}: aggregation = {how!r}; choose 'max' or 'mean'")
-    return how
+    return kinds[how]
 
 
 @MODELS.register_module()
 class PointNetBlock(nn.Module):
-    r"""Every node by itself, no graph (Eq 14): :math:`\tilde F_i = h_\Theta(F_i)`."""
+    r"""Every node by itself, no graph (Eq 14).
+
+    .. math:: \tilde F_i = h_\Theta(F_i)
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -44,7 +51,7 @@ class PointNetBlock(nn.Module):
 class DGCNNBlock(nn.Module):
     r"""Edge convolution of DGCNN (Eq 15).
 
-    .. math:: \tilde F_i = \square_j\, h_\Theta(F_i \oplus (F_i - F_j))
+    .. math:: g(F_i, F_j) = F_i \oplus (F_i - F_j)
 
     Args:
         channels: C.
@@ -57,28 +64,30 @@ class DGCNNBlock(nn.Module):
         self, channels: int, aggregation: Aggregation = "max", include_self: bool = False
     ) -> None:
         super().__init__()
-        self.aggregation = _checked(aggregation, "DGCNNBlock")
+        self.aggregate = _aggregation(aggregation, "DGCNNBlock")
         self.include_self = include_self
         self.linear = nn.Linear(2 * channels, channels, bias=False)
-        self.norm = EdgeNorm(channels)
+        self.norm = NodeNorm(channels)
 
+    @keeps_inputs_only
     def forward(self, x: Tensor, pos: Tensor, neighbours: Tensor) -> Tensor:
         """Refine nodes by the differences to their neighbours; ``pos`` is not looked at."""
         if self.include_self:
-            own = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)[:, :, None]
-            neighbours = torch.cat([own, neighbours], 2)  # (B, N, 1 + k)
-        # W (F_i + (F_i - F_j)) = (W_node + W_diff) F_i - W_diff F_j
-        node, diff = self.linear.weight.chunk(2, 1)
-        own, other = x @ (node + diff).T, x @ diff.T  # (B, N, C)
-        return self.norm.aggregate(own, other, None, neighbours, self.aggregation)
+            nodes = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)[:, :, None]
+            neighbours = torch.cat([nodes, neighbours], 2)  # (B, N, 1 + k)
+        other = gather_neighbours(x, neighbours)  # (B, N, k, C)
+        own = x[:, :, None].expand_as(other)  # (B, N, k, C)
+        g = torch.cat([own, own - other], 3)  # (B, N, k, 2C)
+        h = self.norm(self.linear(g))  # (B, N, k, C)
+        return self.aggregate(h, 2)  # (B, N, C)
 
 
 @MODELS.register_module()
 class DiffGCNBlock(nn.Module):
     r"""Directional derivatives on the superpixel graph, DiffGCN in 2-D (Eq 16).
 
-    .. math:: g = F_i \oplus \frac{F_i - F_j}{\Delta_{ij}} (x_i - x_j)
-                      \oplus \frac{F_i - F_j}{\Delta_{ij}} (y_i - y_j)
+    .. math:: g(F_i, F_j) = F_i \oplus \frac{F_i - F_j}{\Delta_{ij}} (x_i - x_j)
+                                \oplus \frac{F_i - F_j}{\Delta_{ij}} (y_i - y_j)
 
     Unchanged when the positions are shifted or scaled; coincident nodes give zero derivatives.
 
@@ -90,18 +99,21 @@ class DiffGCNBlock(nn.Module):
 
     def __init__(self, channels: int, aggregation: Aggregation = "max", eps: float = 1e-6) -> None:
         super().__init__()
-        self.aggregation = _checked(aggregation, "DiffGCNBlock")
+        self.aggregate = _aggregation(aggregation, "DiffGCNBlock")
         self.eps = eps
         self.linear = nn.Linear(3 * channels, channels, bias=False)
-        self.norm = EdgeNorm(channels)
+        self.norm = NodeNorm(channels)
 
+    @keeps_inputs_only
     def forward(self, x: Tensor, pos: Tensor, neighbours: Tensor) -> Tensor:
         """Refine nodes by the derivatives along x and y towards their neighbours."""
-        node, dx, dy = self.linear.weight.chunk(3, 1)
-        own = x @ node.T  # (B, N, C)
-        slopes = x @ torch.cat([dx, dy]).T  # (B, N, 2C)
-        directions = edge_directions(pos, neighbours, self.eps).to(pos.dtype)  # (B, N, k, 2)
-        return self.norm.aggregate(own, slopes, directions, neighbours, self.aggregation)
+        other = gather_neighbours(x, neighbours)  # (B, N, k, C)
+        own = x[:, :, None].expand_as(other)  # (B, N, k, C)
+        along = edge_directions(pos, neighbours, self.eps).to(x.dtype)  # (B, N, k, 2)
+        along_x, along_y = along.split(1, 3)  # (B, N, k, 1)
+        g = torch.cat([own, (own - other) * along_x, (own - other) * along_y], 3)  # (B, N, k, 3C)
+        h = self.norm(self.linear(g))  # (B, N, k, C)
+        return self.aggregate(h, 2)  # (B, N, C)
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from sgseg.engine.hooks.pictures import write_png
+from sgseg.io.images import write_png
 from sgseg.training import build_config
 from sgseg.training.browse import data_picture
 

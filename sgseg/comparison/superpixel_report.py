@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..engine.hooks.pictures import write_png
 from ..io.atomic import write_atomically
-from ..io.images import read_image
+from ..io.images import read_image, write_png
 from ..labelmaps.connectivity import connected_pieces, enforce_connectivity, smallest_size
 from ..labelmaps.quality import quality
 from ..visualization import draw_borders, picture_strip

@@ -18,12 +18,11 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.hooks.pictures import write_png
-from ..io.atomic import replacing
-from ..io.georeference import geo_tags, write_geotiff
+from ..io.georeference import georeference, write_geotiff
+from ..io.images import write_png
 from ..visualization import palette
 from .areas import COLUMNS as AREA_COLUMNS
-from .areas import areas, pixel_area
+from .areas import areas
 
 Labels = npt.NDArray[np.uint8]
 FOLDERS = ("labels", "colours", "pictures")
@@ -102,21 +101,21 @@ class Outputs:
         """Write what an image gave; returns the share of each class among its valid pixels."""
         name = self.names[path]
         written = dict(labels=f"labels/{name}.png", colours=f"colours/{name}.png")
-        tags = geo_tags(path)
-        if tags:
+        where = georeference(path)
+        if where:
             written["raster"] = f"labels/{name}.tif"
         if picture is not None:
             written["picture"] = f"pictures/{name}.png"
         self._append_image(path, written)  # first: a killed run leaves no file without a row
-        write_png(self.out / written["labels"], labels[:, :, None])
-        _write_palette(self.out / written["colours"], labels, len(self.classes))
-        if tags:
-            write_geotiff(self.out / written["raster"], labels, tags)
+        write_png(self.out / written["labels"], labels)
+        write_png(self.out / written["colours"], labels, palette(len(self.classes)))
+        if where:
+            write_geotiff(self.out / written["raster"], labels, where)
         if picture is not None:
             write_png(self.out / written["picture"], picture)
-        found = areas(labels, self.classes, pixel_area(tags))
-        self._append("areas.csv", [[str(path), *row] for row in found])
-        return {row.name: row.share for row in found if row.pixels}
+        covered = areas(labels, self.classes, where.pixel_area() if where else None)
+        self._append("areas.csv", [[str(path), *row] for row in covered])
+        return {row.name: row.share for row in covered if row.pixels}
 
     def fail(self, path: Path, fault: str) -> None:
         """Note why an image gave nothing."""
@@ -176,13 +175,3 @@ def _earlier(out: Path) -> list[dict[str, str]]:
         return []
     with _opened(table, "r") as file:
         return [row for row in csv.DictReader(file) if row.get("image")]
-
-
-def _write_palette(path: Path, labels: Labels, classes: int) -> None:
-    """A PNG whose samples are the labels, shown in the colours of the pictures."""
-    from PIL import Image
-
-    image = Image.fromarray(labels)
-    image.putpalette(palette(classes).tobytes())
-    with replacing(path) as file:
-        image.save(file, "PNG")

@@ -1,44 +1,96 @@
-"""The place of a GeoTIFF on the earth, carried over to its label map without a GIS library."""
+"""Where a GeoTIFF lies on the earth, carried over to its label map by rasterio (extra ``geo``)."""
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from mmengine.logging import print_log
 
 from ..ops.matching import IGNORE
-from .tiff import GEO_TAGS, holds_tiff, tiff_faults
+from . import gdal
+from .tiff import GEO_TAGS, holds_tiff, open_tiff
 
-NODATA_TAG = 42113
-"""GDAL's: the value that stands for no data, as text."""
-
-Tag = tuple[int, int, int, Any, bool]
+_AREA_UNITS = {"metre": "m2", "foot": "ft2", "US survey foot": "US survey ft2"}
 
 
-def geo_tags(path: Path) -> list[Tag]:
-    """The georeference of a TIFF as tifffile writes it; empty where there is none."""
+class Georeference(NamedTuple):
+    """What GDAL knows of a raster's position, in rasterio's types."""
+
+    crs: Any
+    """Of the transform or of the ground control points; None where it is not said."""
+    transform: Any
+    """From pixels to coordinates."""
+    gcps: Any = ()
+    """Ground control points, where there is no transform."""
+    rpcs: Any = None
+    """Rational polynomial coefficients of a satellite's camera."""
+
+    def pixel_area(self) -> tuple[float, str] | None:
+        """Area of a pixel and its unit; None where it is not known, or not the same everywhere.
+
+        In degrees it is not the same everywhere. Without a known unit it is in ``map units2``.
+        """
+        area = abs(self.transform.determinant)
+        if self.transform.is_identity or area == 0:
+            return None
+        if self.crs is None:
+            return area, "map units2"
+        if self.crs.is_geographic:
+            return None
+        return area, _AREA_UNITS.get(self.crs.linear_units, "map units2")
+
+
+def georeference(path: Path) -> Georeference | None:
+    """The georeference of a TIFF, or None where it has none.
+
+    Without rasterio it is None of every file, and the log says once what is lost.
+    """
     if not holds_tiff(path):
-        return []
-    import tifffile
+        return None
+    if not gdal.installed():
+        with open_tiff(path) as (page, _):
+            if any(code in page.tags for code in GEO_TAGS):
+                _say_what_is_lost()
+        return None
+    with gdal.opened(path) as file:
+        gcps, gcp_crs = file.gcps
+        found = Georeference(gcp_crs if gcps else file.crs, file.transform, gcps, file.rpcs)
+    located = found.crs or gcps or found.rpcs or not found.transform.is_identity
+    return found if located else None
 
-    with tiff_faults(path), tifffile.TiffFile(path) as file:
-        tags = file.pages.first.tags
-        found = [tags[code] for code in GEO_TAGS if code in tags]
-        return [(tag.code, int(tag.dtype), tag.count, tag.value, True) for tag in found]
 
-
-def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], tags: list[Tag]) -> None:
-    """Write a label map (H, W), deflated, at the place that ``tags`` name; 255 is no data."""
-    import tifffile
-
-    tifffile.imwrite(
-        path,
-        labels,
-        photometric="minisblack",
-        compression="zlib",
-        rowsperstrip=256,
-        extratags=[*tags, (NODATA_TAG, "s", 0, str(IGNORE), True)],
-        metadata=None,
+@cache
+def _say_what_is_lost() -> None:
+    print_log(
+        "images have a georeference that label maps and areas will not have: rasterio is needed "
+        f"for that, {gdal.INSTALL}",
+        logger="current",
+        level=logging.WARNING,
     )
+
+
+def write_geotiff(path: Path, labels: npt.NDArray[np.uint8], where: Georeference) -> None:
+    """Write a label map (H, W), deflated, at the position ``where``; 255 is no data."""
+    position = dict(gcps=where.gcps) if where.gcps else dict(transform=where.transform)
+    height, width = labels.shape
+    with gdal.opened(
+        path,
+        mode="w",
+        driver="GTiff",
+        height=height,
+        width=width,
+        count=1,
+        dtype="uint8",
+        nodata=IGNORE,
+        compress="deflate",
+        bigtiff="if_safer",
+        crs=where.crs,
+        rpcs=where.rpcs,
+        **position,
+    ) as file:
+        file.write(labels, 1)

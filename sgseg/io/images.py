@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..ops.matching import IGNORE
+from .atomic import replacing
 from .badfile import BadFileError
 from .orientation import (
     JPEG_START,
@@ -158,6 +159,20 @@ def read_label(path: str | Path) -> Array:
         )
     values = label.astype(np.int64)
     return values if nodata is None else np.where(values == nodata, IGNORE, values)
+
+
+def write_png(path: Path, image: Array, colours: Array | None = None) -> None:
+    """Write a picture (H, W, 3), a label map (H, W), or one that is shown in ``colours`` (256, 3).
+
+    The file is there whole or not at all; its samples are those of ``image``.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if colours is not None:
+        picture.putpalette(colours.tobytes())
+    with replacing(path) as file:
+        picture.save(file, "PNG")
 
 
 def _label(path: Path) -> tuple[Array, float | None]:

@@ -1,4 +1,4 @@
-"""TIFF files, read by whichever of tifffile, OpenCV and Pillow gives the samples as stored."""
+"""TIFF files read whole, by whichever of tifffile, GDAL, Pillow and OpenCV keeps the samples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from . import gdal
 from .badfile import BadFileError
 from .orientation import JPEG_START, ORIENTATION, PNG_START, upright
 from .pixels import Mask, Stored
@@ -30,6 +31,7 @@ GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
 _NODATA = 42113
 """GDAL's tag: the value of pixels that are no data, as text."""
 _GREY_INVERTED, _GREY, _RGB, _PALETTE, _YCC = 0, 1, 2, 3, 6  # photometric interpretations
+_JPEG = 7  # compression
 _TIFF_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What tifffile raises on broken headers, beside the errors of struct and zlib."""
 _MOST_SQUEEZED = 2000
@@ -167,54 +169,34 @@ def _samples(path: Path, page: Any, data: bytes) -> Array:
         image = page.asarray()
         image = np.moveaxis(image, 0, 2) if page.axes == "SYX" else image
         return upright(np.atleast_3d(image), orientation_of(page))
-    if _opencv_keeps(page):
-        return upright(np.atleast_3d(_with_opencv(path, data)), orientation_of(page))
-    if _pillow_keeps(page):
-        return np.atleast_3d(_with_pillow(path, data))
-    raise BadFileError(path, _refusal(page))
+    if gdal_keeps(page):
+        return upright(gdal.read_rows(path, 0, page.imagelength), orientation_of(page))
+    if page.bitspersample <= 8 and _pillow_keeps(page):
+        return _with_pillow(path, data)
+    if page.bitspersample > 8 and page.planarconfig == 1 and page.samplesperpixel in (1, 3, 4):
+        if page.photometric in (_GREY, _RGB) and orientation_of(page) == 1:
+            return _with_opencv(path, data)
+    kind = f"TIFF of {page.compression.name}, {page.photometric.name}, {page.samplesperpixel} bands"
+    cure = f"{gdal.INSTALL} or convert the file"
+    if page.photometric not in (_GREY, _RGB):
+        cure = "not a kind that is read; convert the file to RGB or grey"
+    raise BadFileError(path, f"{kind}: {cure}")
 
 
 def is_stored(page: Any) -> bool:
     """Whether tifffile can decode the samples and they are neither indices nor inverted."""
-    import tifffile
+    from tifffile import TIFF
 
-    known = page.compression in tifffile.TIFF.DECOMPRESSORS
+    known = page.compression in TIFF.DECOMPRESSORS and page.predictor in TIFF.UNPREDICTORS
     return known and page.photometric in (_GREY, _RGB)
 
 
-def _refusal(page: Any) -> str:
-    import tifffile
-
-    kind = f"TIFF of {page.compression.name}, {page.photometric.name}, {page.samplesperpixel} bands"
-    if page.photometric in (_GREY, _RGB) and page.compression not in tifffile.TIFF.DECOMPRESSORS:
-        return f"{kind}: `pip install imagecodecs` or convert the file"
-    return f"{kind}: not a kind that is read; convert the file to RGB or grey"
-
-
-def _opencv_keeps(page: Any) -> bool:
-    """Whether OpenCV 5 gives all samples of a TIFF as stored.
-
-    Measured: it mistakes the bands of planar files and of grey files with several bands, in 8 bit
-    multiplies an alpha band into the others and garbles tiles, all in silence; and it fails on
-    files that are to be turned.
-    """
-    if page.planarconfig != 1 or page.samplesperpixel not in (1, 3, 4):
+def gdal_keeps(page: Any) -> bool:
+    """Whether GDAL is there and gives the samples as stored, or the colours of a JPEG inside."""
+    if not gdal.installed() or page.dtype is None or page.dtype.kind not in "uif":
         return False
-    if orientation_of(page) != 1:
-        return False
-    if page.samplesperpixel == 1:
-        return page.photometric in (_GREY, _GREY_INVERTED, _PALETTE)
-    if page.photometric != _RGB:
-        return False
-    unassociated_alpha = 2 in page.extrasamples
-    return page.bitspersample == 16 or not (page.is_tiled or unassociated_alpha)
-
-
-def _pillow_keeps(page: Any) -> bool:
-    """Whether Pillow, which keeps 8 bits only, gives a TIFF as it is seen, turned by its tag."""
-    kinds = ((1, _GREY), (1, _GREY_INVERTED), (1, _PALETTE), (3, _RGB), (3, _YCC))
-    found = (page.samplesperpixel, page.photometric)
-    return page.bitspersample == 8 and page.planarconfig == 1 and found in kinds
+    jpeg = page.compression == _JPEG and page.photometric == _YCC and page.planarconfig == 1
+    return page.photometric in (_GREY, _RGB) or jpeg
 
 
 def _with_opencv(path: Path, data: bytes) -> Array:
@@ -223,7 +205,7 @@ def _with_opencv(path: Path, data: bytes) -> Array:
     image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise BadFileError(path, "cannot be decoded: broken, truncated or not an image")
-    return in_rgb_order(image)
+    return np.atleast_3d(in_rgb_order(image))
 
 
 def in_rgb_order(image: Array) -> Array:
@@ -236,13 +218,22 @@ def in_rgb_order(image: Array) -> Array:
     return image
 
 
+def _pillow_keeps(page: Any) -> bool:
+    """Whether Pillow gives a TIFF of 8 bits or less as it is seen; it mistakes alpha and planes."""
+    kinds = ((1, _GREY), (1, _GREY_INVERTED), (1, _PALETTE), (3, _RGB), (4, _RGB), (3, _YCC))
+    plain = page.planarconfig == 1 and not (page.samplesperpixel == 4 and declares_opacity(page))
+    return plain and (page.samplesperpixel, page.photometric) in kinds
+
+
 def _with_pillow(path: Path, data: bytes) -> Array:
     from PIL import TiffImagePlugin
 
     try:
         with TiffImagePlugin.TiffImageFile(io.BytesIO(data)) as file:
             file.load()  # turns it as well
-            return np.asarray(file if file.mode == "L" else file.convert("RGB"))
+            grey = file.mode in ("1", "L")
+            kept = file.mode in ("L", "RGB", "RGBX")
+            return np.atleast_3d(np.asarray(file if kept else file.convert("L" if grey else "RGB")))
     except (OSError, SyntaxError, EOFError) as error:
         raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
 

@@ -74,7 +74,7 @@ def _slic(image: npt.NDArray[np.float64], count: int, compactness: float) -> Lab
     from skimage.segmentation import slic
 
     colour = image.shape[2] == 3
-    found = slic(
+    labels = slic(
         image,
         n_segments=count,
         # scikit-image stretches the bands to [0, 1]; Lab's L reaches 100.
@@ -84,7 +84,7 @@ def _slic(image: npt.NDArray[np.float64], count: int, compactness: float) -> Lab
         start_label=0,
         channel_axis=2,
     )
-    return found.astype(np.int64)
+    return labels.astype(np.int64)
 
 
 def _fh(image: npt.NDArray[np.float64], count: int) -> Labels:
@@ -99,11 +99,11 @@ def _fh(image: npt.NDArray[np.float64], count: int) -> Labels:
         with warnings.catch_warnings():
             # It asks whether four bands are meant, although channel_axis says so.
             warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
-            found = felzenszwalb(image, scale=scale, sigma=0.8, min_size=least, channel_axis=2)
-        number = int(found.max()) + 1
+            labels = felzenszwalb(image, scale=scale, sigma=0.8, min_size=least, channel_axis=2)
+        number = int(labels.max()) + 1
         miss = abs(np.log(number / count))
         if miss < best_miss:
-            best, best_miss = found.astype(np.int64), miss
+            best, best_miss = labels.astype(np.int64), miss
         if abs(number - count) <= _FH_CLOSE * count:
             break
         # The number falls with about the 0.7th power of the scale on photographs.

@@ -5,7 +5,7 @@ the longest border; of equal borders, to the one that comes first in reading ord
 rather than colour: it needs no image, so it means the same for every method and band, and it is
 what leaves the shortest borders behind. Smallest pieces go first, sizes grow as they are joined.
 
-Shapes: label maps (H, W). NumPy and SciPy only. The smallest size is the one of Suzuki,
+Shapes: label maps (H, W). Pieces are scikit-image's. The smallest size is the one of Suzuki,
 *Superpixel Segmentation via Convolutional Neural Networks with Regularized Information
 Maximization* (ICASSP 2020).
 """
@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 IntArray = npt.NDArray[np.int64]
 Borders = list[dict[int, int]]
@@ -32,13 +30,10 @@ def connected_pieces(labels: npt.NDArray[Any]) -> IntArray:
     """
     if labels.ndim != 2 or not labels.size:
         raise ValueError(f"connected_pieces: expected labels (H, W), got {labels.shape}")
-    pixel = np.arange(labels.size).reshape(labels.shape)
-    right, below = labels[:, :-1] == labels[:, 1:], labels[:-1] == labels[1:]
-    one = np.concatenate([pixel[:, :-1][right], pixel[:-1][below]])
-    other = np.concatenate([pixel[:, 1:][right], pixel[1:][below]])
-    graph = coo_matrix((np.ones(len(one), bool), (one, other)), (labels.size, labels.size))
-    pieces = connected_components(graph, directed=False)[1]
-    return _in_reading_order(pieces).reshape(labels.shape)
+    from skimage.measure import label
+
+    values = labels.astype(np.int64)
+    return label(values, background=values.min() - 1, connectivity=1) - 1
 
 
 def smallest_size(height: int, width: int, count: int) -> int:
@@ -75,7 +70,7 @@ def enforce_connectivity(
     owner = np.array(_join(size, _border_lengths(pieces, len(size)), min_size, most))
     while (owner[owner] != owner).any():
         owner = owner[owner]
-    return _in_reading_order(owner[pieces].ravel()).reshape(labels.shape)
+    return connected_pieces(owner[pieces])
 
 
 def _join(size: list[int], borders: Borders, min_size: int, most: int) -> list[int]:
@@ -92,45 +87,28 @@ def _join(size: list[int], borders: Borders, min_size: int, most: int) -> list[i
             break
         around = borders[piece]
         target = min(around, key=lambda other: (-around[other], other))
-        _redirect(borders, piece, target)
         owner[piece] = target
+        del borders[target][piece]
+        for other, length in around.items():
+            if other != target:
+                del borders[other][piece]
+                borders[other][target] = borders[other].get(target, 0) + length
+                borders[target][other] = borders[target].get(other, 0) + length
         size[target] += pixels
         alive -= 1
         heapq.heappush(queue, (size[target], target))
     return owner
 
 
-def _redirect(borders: Borders, piece: int, target: int) -> None:
-    """Give the borders of ``piece`` to ``target``."""
-    del borders[target][piece]
-    for other, length in borders[piece].items():
-        if other == target:
-            continue
-        del borders[other][piece]
-        borders[other][target] = borders[other].get(target, 0) + length
-        borders[target][other] = borders[target].get(other, 0) + length
-    borders[piece] = {}
-
-
 def _border_lengths(pieces: IntArray, count: int) -> Borders:
     """For each piece: neighbour -> number of pixel sides they share."""
     pairs = []
-    for one, other in ((pieces[:, :-1], pieces[:, 1:]), (pieces[:-1], pieces[1:])):
-        different = one != other
-        pairs += [one[different] * count + other[different]]
-        pairs += [other[different] * count + one[different]]
+    for here, there in ((pieces[:, :-1], pieces[:, 1:]), (pieces[:-1], pieces[1:])):
+        different = here != there
+        pairs += [here[different] * count + there[different]]
+        pairs += [there[different] * count + here[different]]
     keys, lengths = np.unique(np.concatenate(pairs), return_counts=True)
     borders: Borders = [{} for _ in range(count)]
-    for one, other, length in zip(
-        (keys // count).tolist(), (keys % count).tolist(), lengths.tolist(), strict=True
-    ):
-        borders[one][other] = length
+    for key, length in zip(keys.tolist(), lengths.tolist(), strict=True):
+        borders[key // count][key % count] = length
     return borders
-
-
-def _in_reading_order(labels: IntArray) -> IntArray:
-    """(P,) labels renumbered from 0 by where each first occurs."""
-    _, first, number = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[number]

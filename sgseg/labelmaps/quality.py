@@ -7,7 +7,7 @@ With superpixels S_j, segments G_i of one annotator and N pixels:
           CO = \sum_j \tfrac{|S_j|}{N} \, 4 \pi |S_j| / L_j^2
 
 Shapes: label maps (H, W) of integers >= 0, in any numbering and with gaps; images (H, W, C).
-NumPy and SciPy only. Source: definitions of Stutz, Hermans and Leibe, *Superpixels: an evaluation
+Source: definitions of Stutz, Hermans and Leibe, *Superpixels: an evaluation
 of the state-of-the-art* (CVIU 2018); the variants of the undersegmentation error are of Neubert
 and Protzel (2012) and Levinshtein et al. (TPAMI 2009), compactness is of Schick et al. (ICPR 2012).
 """
@@ -46,7 +46,8 @@ def overlap(regions: Labels, truth: Labels) -> npt.NDArray[np.int64]:
 
 def achievable_accuracy(regions: Labels, truth: Labels) -> float:
     """ASA: accuracy when every superpixel takes the segment it shares most pixels with."""
-    return _achieved(overlap(regions, truth))
+    inside = overlap(regions, truth)
+    return float(inside.max(1).sum() / inside.sum())
 
 
 def undersegmentation_error(
@@ -76,12 +77,9 @@ def undersegmentation_error(
 
 def boundaries(labels: Labels) -> npt.NDArray[np.bool_]:
     """(H, W): pixels with a 4-neighbour of another label, so both sides of every border."""
-    found = np.zeros(labels.shape, bool)
-    for here, there in _neighbour_slices():
-        different = labels[here] != labels[there]
-        found[here] |= different
-        found[there] |= different
-    return found
+    from skimage.segmentation import find_boundaries
+
+    return find_boundaries(labels, connectivity=1, mode="thick")
 
 
 def boundary_radius(height: int, width: int) -> int:
@@ -118,14 +116,12 @@ def compactness(regions: Labels) -> float:
     squares are the roundest there is: the value lies in (0, pi / 4].
     """
     numbers = _numbered("regions", regions)
-    sides = np.zeros(int(numbers.max()) + 1, np.int64)  # (S,)
-    for here, there in _neighbour_slices():
-        different = numbers[here] != numbers[there]
-        for side in (here, there):
-            sides += np.bincount(numbers[side][different], minlength=len(sides))
-    for edge in (numbers[0], numbers[-1], numbers[:, 0], numbers[:, -1]):
-        sides += np.bincount(edge, minlength=len(sides))
-    area = np.bincount(numbers.ravel(), minlength=len(sides)).astype(np.float64)
+    framed = np.pad(numbers, 1, constant_values=-1)
+    inside = framed[1:-1, 1:-1]
+    around = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
+    facing = sum((inside != other).astype(np.int64) for other in around)  # (H, W)
+    sides = np.bincount(numbers.ravel(), np.ravel(facing))  # (S,)
+    area = np.bincount(numbers.ravel()).astype(np.float64)
     return float((area / numbers.size * 4 * np.pi * area / sides**2).sum())
 
 
@@ -173,28 +169,24 @@ def quality(
     per_annotator = [_scores(regions, truth, radius) for truth in truths]
     if not per_annotator:
         raise ValueError("quality: no segmentation to compare with; give at least one annotator's")
-    found = dict(co=compactness(regions), ev=explained_variation(regions, image))
+    scores = dict(co=compactness(regions), ev=explained_variation(regions, image))
     for name in per_annotator[0]:
-        values = [scores[name] for scores in per_annotator]
-        found[name] = float(np.mean(values))
-        found[f"best_{name}"] = min(values) if name in SMALLER_IS_BETTER else max(values)
-    return found
+        values = [against[name] for against in per_annotator]
+        scores[name] = float(np.mean(values))
+        scores[f"best_{name}"] = min(values) if name in SMALLER_IS_BETTER else max(values)
+    return scores
 
 
 def _scores(regions: Labels, truth: Labels, radius: int | None) -> dict[str, float]:
     """The measures against one annotator; their overlap is counted once."""
     inside = overlap(regions, truth)
     return dict(
-        asa=_achieved(inside),
+        asa=float(inside.max(1).sum() / inside.sum()),
         ue=_leaked(inside, "neubert_protzel"),
         ue_levinshtein=_leaked(inside, "levinshtein"),
         br=boundary_recall(regions, truth, radius),
         bp=boundary_precision(regions, truth, radius),
     )
-
-
-def _achieved(inside: npt.NDArray[np.int64]) -> float:
-    return float(inside.max(1).sum() / inside.sum())
 
 
 def _leaked(inside: npt.NDArray[np.int64], kind: Undersegmentation) -> float:
@@ -207,12 +199,6 @@ def _leaked(inside: npt.NDArray[np.int64], kind: Undersegmentation) -> float:
     area = inside.sum(0)  # (G,)
     touching = ((inside > 0) * size).sum(0)  # (G,)
     return float(((touching - area) / area).mean())
-
-
-def _neighbour_slices() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """The two ways in which pixels are neighbours: left and right, above and below."""
-    whole, first, rest = slice(None), slice(None, -1), slice(1, None)
-    return [((whole, first), (whole, rest)), ((first, whole), (rest, whole))]
 
 
 def _share_near(wanted: Labels, given: Labels, radius: int | None) -> float:
@@ -232,7 +218,6 @@ def _numbered(name: str, labels: Labels) -> npt.NDArray[np.int64]:
             f"{name}: expected an (H, W) map of integers >= 0, got {labels.dtype} of shape "
             f"{labels.shape}"
         )
-    counts = np.bincount(labels.ravel()) if labels.max() < 4 * labels.size else None
-    if counts is None:
-        return np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    return (np.cumsum(counts > 0) - 1)[labels]
+    from skimage.segmentation import relabel_sequential
+
+    return relabel_sequential(labels.astype(np.int64) + 1)[0] - 1  # 0 would stay as it is

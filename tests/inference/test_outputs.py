@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sgseg.inference import BadImagesError, Segmenter, segment_folder
-from sgseg.inference.areas import areas, pixel_area
+from sgseg.inference.areas import areas
 from sgseg.inference.folder import segment_aloud
 from sgseg.inference.outputs import output_names
 from sgseg.visualization import palette
@@ -187,20 +186,8 @@ def test_areas_of_a_folder(segmenter: Segmenter, tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.asarray(), labels)
 
 
-def test_the_area_of_a_pixel() -> None:
-    """Metres, feet, a turned raster, degrees, and none at all."""
-
-    def tags(**found: Any) -> list[Any]:
-        codes = dict(scale=33550, matrix=34264, keys=34735)
-        return [(codes[name], 0, 0, value, True) for name, value in found.items()]
-
-    feet = (1, 1, 0, 1, 3076, 0, 1, 9002)
-    assert pixel_area(tags(scale=(3.0, 2.0, 0), keys=feet)) == (6.0, "ft2")
-    turned = (0.0, -2.0, 0, 9, 3.0, 0.0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1)
-    assert pixel_area(tags(matrix=turned)) == (6.0, "map units2")
-    degrees = (1, 1, 0, 1, 1024, 0, 1, 2)
-    assert pixel_area(tags(scale=(1e-5, 1e-5, 0), keys=degrees)) is None
-    assert pixel_area([]) is None
+def test_areas_where_nothing_is_known() -> None:
+    """No valid pixel and no size of one: zeros, and no area."""
     nothing = areas(np.full((3, 4), 255, np.uint8), ["a"])
     assert (nothing[0].pixels, nothing[0].share, nothing[0].area) == (0, 0.0, "")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
 from collections.abc import Callable
@@ -320,14 +319,17 @@ def test_truncated_tiff_says_how_much_is_missing(tmp_path: Path) -> None:
         read_image(path, 4)
 
 
+@pytest.mark.parametrize("geo", [True, False], ids=["gdal", "without"])
 @pytest.mark.parametrize(("mode", "bands"), [("RGBA", 4), ("CMYK", 4), ("RGB", 3), ("L", 1)])
-def test_lzw_tiff_is_exact_or_refused(tmp_path: Path, mode: str, bands: int) -> None:
-    """Where only OpenCV can unpack a TIFF and would alter its bands, the error says the cure."""
+def test_lzw_tiff_is_exact_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, bands: int, geo: bool
+) -> None:
+    """Where what is installed would alter the bands of a TIFF, the error says the cure."""
+    monkeypatch.setattr("sgseg.io.gdal.installed", lambda: geo)
     image = Image.fromarray(pixels(bands).squeeze(), mode)
     image.save(tmp_path / "a.tif", compression="tiff_lzw")
-    missing = mode == "RGBA" and importlib.util.find_spec("imagecodecs") is None
-    if mode == "CMYK" or missing:
-        cure = "imagecodecs` or convert" if missing else "convert the file to RGB or grey"
+    if mode == "CMYK" or (mode == "RGBA" and not geo):
+        cure = "convert the file to RGB or grey" if mode == "CMYK" else r"sgseg\[geo\]' or convert"
         with pytest.raises(BadFileError, match=cure):
             read_image(tmp_path / "a.tif", bands)
     else:

@@ -1,5 +1,6 @@
 """Images read by rows are the images that are read whole."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,8 @@ import pytest
 import tifffile
 
 from sgseg.io.badfile import BadFileError
-from sgseg.io.georeference import geo_tags, write_geotiff
 from sgseg.io.images import read_image
-from sgseg.io.rows import Mapped, TiffRows, open_rows
+from sgseg.io.rows import TiffRows, open_rows
 
 FORMS: dict[str, dict[str, Any]] = {
     "one strip": dict(),
@@ -72,13 +72,31 @@ def test_only_what_is_asked_for_is_decoded(tmp_path: Path) -> None:
         source.rows(40, 45)
 
 
-def test_a_plain_tiff_is_mapped(tmp_path: Path) -> None:
-    """An uncompressed file is not read before its rows are."""
+LARGE: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "strips": dict(rowsperstrip=16, compression="zlib"),
+    "tiles": dict(tile=(64, 64), compression="zlib", predictor=True),
+    "tiles by band": dict(tile=(128, 128), compression="zlib", planarconfig="separate"),
+    "a BigTIFF": dict(tile=(64, 64), compression="zlib", bigtiff=True),
+}
+
+
+@pytest.mark.parametrize("form", LARGE)
+@pytest.mark.parametrize("geo", [True, False], ids=["gdal", "tifffile"])
+def test_rows_take_the_memory_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, geo: bool
+) -> None:
+    """However large the file, far fewer bytes are allocated than it has."""
+    monkeypatch.setattr("sgseg.io.gdal.installed", lambda: geo)
     path = tmp_path / "a.tif"
-    write(path, image(4, "uint8"), {})
+    write(path, np.tile(image(4, "uint8"), (60, 10, 1)), LARGE[form])  # 7.6 MB
+    open_rows(path, 4).rows(0, 8)
+    tracemalloc.start()
     source = open_rows(path, 4)
-    assert isinstance(source, TiffRows) and isinstance(source.source, Mapped)
-    assert isinstance(source.source.image, np.memmap)
+    assert source.rows(1350, 1358).shape == (8, 700, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert isinstance(source, TiffRows) and peak < 5_000_000
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.npy", "empty.tif", "missing.tif", "short.tif"])
@@ -112,23 +130,3 @@ def test_wrong_bands_are_refused(tmp_path: Path) -> None:
     write(path, image(4, "uint8"), FORMS["strips"])
     with pytest.raises(BadFileError, match="has 4 bands, expected 3"):
         open_rows(path, 3)
-
-
-def test_the_place_on_earth_is_kept(tmp_path: Path) -> None:
-    """A label map stands where its image stands: same scale, tie points and system."""
-    tags = [
-        (33550, 12, 3, (0.5, 0.5, 0.0), True),
-        (33922, 12, 6, (0.0, 0.0, 0.0, 368000.0, 5808000.0, 0.0), True),
-        (34735, 3, 8, (1, 1, 0, 1, 3072, 0, 1, 32633), True),
-    ]
-    path, out = tmp_path / "a.tif", tmp_path / "labels.tif"
-    tifffile.imwrite(path, image(4, "uint8"), photometric="rgb", extratags=tags)
-    labels = image(1, "uint8")[:, :, 0]
-    write_geotiff(out, labels, geo_tags(path))
-    with tifffile.TiffFile(out) as file:
-        page = file.pages.first
-        assert {code: page.tags[code].value for code, *_ in tags} == {t[0]: t[3] for t in tags}
-        np.testing.assert_array_equal(page.asarray(), labels)
-    write(path, image(4, "uint8"), {})
-    assert geo_tags(path) == []
-    assert geo_tags(tmp_path / "a.png") == []

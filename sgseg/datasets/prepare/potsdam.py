@@ -15,6 +15,7 @@ from scipy.io import loadmat
 
 from ...io.badfile import BadFileError
 from ...io.images import read_image, read_list
+from ...io.tiff import open_tiff
 from ..cache import Cache, Sample
 from ..potsdam import CLASSES, COLOURS, COUNTS, LABELLED_TILES, SPLITS, UNLABELLED_TILES
 from ..transforms import Rescale
@@ -177,14 +178,8 @@ def find_tiles(source: str | Path) -> dict[str, tuple[Path, Path | None]]:
 
 def tile_size(path: Path) -> tuple[int, int]:
     """Height and width of a TIFF, from its header."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            return int(page.imagelength), int(page.imagewidth)
-    except (OSError, ValueError) as error:
-        raise BadFileError(path, f"cannot be read as TIFF: {error}") from error
+    with open_tiff(path) as (page, _):
+        return int(page.imagelength), int(page.imagewidth)
 
 
 def is_archive(source: str | Path) -> bool:

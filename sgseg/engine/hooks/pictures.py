@@ -13,6 +13,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import default_collate
 
+from ...io.images import write_png
 from ...registry import HOOKS
 from ...visualization import (
     captioned,
@@ -121,12 +122,3 @@ def strip_of(
             titles += ["truth"]
         rows.append(row)
     return picture_strip(rows, titles)
-
-
-def write_png(path: Path, rgb: np.ndarray) -> None:
-    """Write a picture, RGB or of one band."""
-    import cv2
-
-    # Encoded here and written by Python: OpenCV takes no names that are not UTF-8.
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(rgb[:, :, ::-1]))
-    path.write_bytes(encoded.tobytes())

@@ -1,0 +1,60 @@
+"""Windows of TIFF files of any compression, read by GDAL: by rasterio, of the extra ``geo``."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .badfile import BadFileError
+
+INSTALL = "pip install 'sgseg[geo]'"
+
+
+def installed() -> bool:
+    """Whether rasterio is there."""
+    return importlib.util.find_spec("rasterio") is not None
+
+
+@contextmanager
+def opened(path: Path, **options: Any) -> Iterator[Any]:
+    """rasterio's data set of a file; ``options`` are those of ``rasterio.open``.
+
+    Raises:
+        BadFileError: for a file that GDAL cannot open, read or write.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path, **options) as file:
+                yield file
+        except RasterioError as error:
+            raise BadFileError(path, f"cannot be read or written by GDAL: {error}") from error
+
+
+def read_rows(path: Path, start: int, stop: int) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of all bands as stored: (rows, W, bands).
+
+    Opened for each call, so that GDAL keeps nothing of it in memory.
+    """
+    from rasterio.windows import Window
+
+    with opened(path) as file:
+        return np.moveaxis(file.read(window=Window(0, start, file.width, stop - start)), 0, 2)
+
+
+def read_mask(path: Path, start: int, stop: int) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of the internal mask, not zero where there is data: (rows, W)."""
+    from rasterio.windows import Window
+
+    with opened(path) as file:
+        return file.read_masks(1, window=Window(0, start, file.width, stop - start))

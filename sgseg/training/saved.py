@@ -10,17 +10,14 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string, import_modules_from_strings
 from torch import nn
 
 from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.checkpoints.portable import INSTALLED, config_as_data
-from ..registry import MODELS
-from .arguments import REGISTRIES
-from .config import EVALUATORS, build_config, set_image_bands
+from ..registry import MODELS, REGISTRIES, find
+from .config import build_config, set_image_bands, set_num_classes
 from .loaders import LOADERS
-from .sizes import set_bands, type_name
 
 _OF_PREDICTION = ("model", "predict_side")
 """What label maps depend on, beside the weights."""
@@ -140,7 +137,7 @@ def _with_model_overrides(own: Config, overrides: Mapping[str, Any]) -> Config:
         if key.split(".")[0] in (*_OF_PREDICTION, "custom_imports")
     }
     if overrides.get("bands") is not None:
-        set_bands(own.model, overrides["bands"])
+        own.model.data_preprocessor.bands = overrides["bands"]
     classes = overrides.get("num_classes")
     return build_config(own, num_classes=classes, options=options, training=False)
 
@@ -158,9 +155,7 @@ def _take_model(config: Config, own: Config) -> None:
     datasets = [(config.get(name) or {}).get("dataset") for name in LOADERS]
     if any(dataset is not None and dataset.get("bands", bands) != bands for dataset in datasets):
         set_image_bands(config, bands)
-    for name in EVALUATORS:
-        if config.get(name) and "num_clusters" in config[name]:
-            config[name].num_clusters = clusters
+    set_num_classes(config, clusters)
 
 
 def _differences(given: Any, own: Any, place: str = "") -> Iterator[str]:
@@ -176,7 +171,7 @@ def _differences(given: Any, own: Any, place: str = "") -> Iterator[str]:
 
 def _comparable(value: Any, place: str) -> Any:
     if isinstance(value, str) and place.endswith("type"):
-        return type_name(dict(type=value))
+        return find(value)
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -212,7 +207,7 @@ def _built_names(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 def _may_be_built(name: str, custom: Sequence[str]) -> bool:
     """Whether a name is that of a registered class or function, or of a module of torch."""
     known: dict[str, list[Any]] = {}
-    for registry in _with_parents():
+    for registry in REGISTRIES:
         registry.import_from_location()
         for short, built in registry.module_dict.items():
             known.setdefault(short, []).append(built)
@@ -221,10 +216,6 @@ def _may_be_built(name: str, custom: Sequence[str]) -> bool:
     if name.split(".")[0] not in {*INSTALLED, *(module.split(".")[0] for module in custom)}:
         return False
     built = get_object_from_string(name)
-    if any(built is one for one in itertools.chain.from_iterable(known.values())):
+    if any(built is each for each in itertools.chain.from_iterable(known.values())):
         return True
     return inspect.isclass(built) and issubclass(built, nn.Module)
-
-
-def _with_parents() -> list[Registry]:
-    return [*REGISTRIES, *(each.parent for each in REGISTRIES if each.parent is not None)]

@@ -49,6 +49,7 @@ default_hooks = dict(
     memory=dict(type=PeakMemoryHook),
     buffers=dict(type=EqualBuffersHook),
 )
+custom_hooks = []  # those of a file of one's own
 
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 log_processor = dict(type=WindowLogProcessor)

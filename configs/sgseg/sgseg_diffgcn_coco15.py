@@ -7,4 +7,5 @@ with read_base():
     from .._base_.models.sgseg import *  # noqa: F403
     from .._base_.schedules.pretrain_joint import *  # noqa: F403
 
-optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-5, neck=5e-4, decode_head=5e-6)  # Table 12
+# Table 12.
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-5, neck=5e-4, decode_head=5e-6)

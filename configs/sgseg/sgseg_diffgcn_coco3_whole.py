@@ -9,4 +9,5 @@ with read_base():
 
 model.backbone.num_superpixels = 100
 model.decode_head.num_classes = 3
-optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-5, neck=5e-4, decode_head=5e-5)  # Table 12
+# Table 12.
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-5, neck=5e-4, decode_head=5e-5)

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from mmengine.config import Config
 
+from ..datasets import LabelledFolder
 from ..engine import TrainingStageHook
 from ..engine.hooks.stage import hook_of
-from ..registry import DATASETS
 from ..training import build_config
 from ..training.length import schedulers_of, set_length, stages_of
 from ..training.options import merge_options
@@ -65,6 +65,12 @@ class Data:
             return self.name
         return f"folder_{re.sub(r'[^0-9A-Za-z]+', '_', Path(str(self.root)).resolve().name)}"
 
+    def classes(self) -> int | None:
+        """The number of clusters; None for that of the data set's config."""
+        if self.num_classes is None and self.root is not None and self.name == "folder":
+            return len(LabelledFolder(self.root, label_map=self.label_map).classes)
+        return self.num_classes
+
 
 def method_config(row: Row, data: str, configs: str | Path) -> Path | None:
     """The config of another method's row, if there is one for the data."""
@@ -96,48 +102,49 @@ def compose(
     Raises:
         ValueError: for a row without a config in this toolkit.
     """
-    config, full = _base(row, recipe, data.name, Path(configs))
+    config, full = _row_config(row, recipe, data.name, Path(configs))
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
-    config = build_config(
-        config,
-        data=data.root,
-        label_map=data.label_map,
-        bands=data.bands,
-        preset=None if row.method else row.preset or preset,
-    )
-    classes = data.num_classes
-    if classes is None and data.name == "folder":
-        classes = len(DATASETS.build(config.test_dataloader.dataset).classes)
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
     # tools/test.py draws those of any checkpoint.
     options = {"default_hooks.pictures.interval": 0, **(options or {})}
-    config = build_config(config, num_classes=classes, options=options)
+    config = build_config(
+        config,
+        data=data.root,
+        num_classes=data.classes(),
+        label_map=data.label_map,
+        bands=data.bands,
+        preset=None if row.method else row.preset or preset,
+        options=options,
+    )
     for name in ("launcher", "predict_side", "preset_reference", "work_dir"):
         config.pop(name, None)
     return Config(config.to_dict())
 
 
-def _base(row: Row, recipe: Recipe, data: str, configs: Path) -> tuple[Config, int]:
+def _row_config(row: Row, recipe: Recipe, data: str, configs: Path) -> tuple[Config, int]:
     """The config of a row before data and sizes, and the epochs of the recipe's full schedule."""
-    own = configs / "sgseg" / f"{row.config}_{data}.py"
     if row.method is not None:
         path = method_config(row, data, configs)
         if path is None:
             raise ValueError(f"{row.label}: configs/{row.method}/ has no config for {data} yet")
         config = Config.fromfile(str(path))
         return config, config.train_cfg.max_epochs
-    main = _main(recipe, data, configs)
-    full = main.train_cfg.max_epochs
-    if recipe == "paper" and own.is_file():
+    main = configs / "sgseg" / f"sgseg_diffgcn_{recipe}_{data}.py"
+    if not main.is_file():
+        main = configs / "sgseg" / f"sgseg_diffgcn_{data}.py"
+    config = Config.fromfile(str(main))
+    full = config.train_cfg.max_epochs
+    own = main.with_name(main.name.replace("sgseg_diffgcn", row.config, 1))
+    if own.is_file():
         return Config.fromfile(str(own)), full
     for key, number in _PAPER_SCALE.items():
         if key in row.overrides:
-            main.preset_reference[key.rpartition(".")[2]] = number
-    merge_options(main, row.overrides)
+            config.preset_reference[key.rpartition(".")[2]] = number
+    merge_options(config, row.overrides)
     if row.stages is not None:
-        set_stages(main, row.stages)
-    return main, full
+        set_stages(config, row.stages)
+    return config, full
 
 
 def set_stages(config: Config, names: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ _BUILDERS_OWN: dict[str, tuple[int, tuple[str, ...]]] = dict(
 )
 """Part of a config -> depth of what is built there, keys that mmengine takes out before."""
 
+
 def known_arguments(place: str, kind: Any) -> frozenset[str] | None:
     """Keys that a part of a config may have.
 

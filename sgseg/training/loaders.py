@@ -37,7 +37,7 @@ def settle_workers(config: Config) -> None:
 
 
 def settle_device(config: Config) -> None:
-    """Let the processes of a run work without GPUs: gloo, no device ids, no synchronised statistics.
+    """Without GPUs: gloo, no device ids, and statistics that are not synchronised.
 
     mmengine supposes a GPU per process, and torch synchronises statistics on GPUs only.
 

@@ -117,6 +117,11 @@ def _merged(node: Any, path: Sequence[str], value: Any, given: str, place: str) 
         ValueError: where the part has no such place.
     """
     if not path:
+        if isinstance(node, Mapping) and "type" in node and not isinstance(value, Mapping | None):
+            raise ValueError(
+                f"--cfg-options {given}: it has keys of its own; set one, {given}.KEY=..., or "
+                f"leave it out by {given}=None"
+            )
         if not (isinstance(node, Mapping) and isinstance(value, Mapping)):
             return ConfigDict(value) if isinstance(value, Mapping) else value
         for key, each in value.items():
@@ -124,9 +129,7 @@ def _merged(node: Any, path: Sequence[str], value: Any, given: str, place: str) 
         return node
     key, *rest = path
     if node is None:
-        why = (
-            " (nothing is scored without labels/)" if place.startswith(("val_", "test_")) else ""
-        )
+        why = " (nothing is scored without labels/)" if place.startswith(("val_", "test_")) else ""
         raise ValueError(
             f"--cfg-options {given}: this config has no {place}{why}; leave the option out, or "
             f"set {place} as a whole"
@@ -160,11 +163,6 @@ def _with_entry(
             f"set its type, or {place}.{key}=None and {place} in a config file"
         )
     changed = list(node)
-    if not rest and isinstance(node[int(key)], Mapping) and not isinstance(value, Mapping | None):
-        raise ValueError(
-            f"--cfg-options {given}: it has keys of its own; set one, {given}.KEY=..., or leave "
-            f"it out by {given}=None"
-        )
     changed[int(key)] = _merged(node[int(key)], rest, value, given, f"{place}.{key}")
     return changed
 

@@ -19,8 +19,8 @@ from mmengine.runner import Runner
 
 from ..engine.checkpoints.newest import newest_checkpoint, sweep_parts
 from ..engine.distributed import failing_together
-from ..engine.work_dir import Place, beside_config
 from ..engine.untrained import UntrainedLoop
+from ..engine.work_dir import Place, beside_config
 from ..registry import DATASETS, is_a
 from .batch import Steps
 from .loaders import settle_workers

@@ -10,8 +10,7 @@ with read_base():
 
 model.backbone = dict(type=FixedSuperpixels, num_superpixels=32, method="slic")
 model.roll_coordinates = False  # it sees none
-for name in ("clustering", "smoothness", "superpixel_reconstruction"):
-    model.losses.pop(name)
+model.losses.merge(dict(clustering=None, smoothness=None, superpixel_reconstruction=None))
 # The recipe's epochs of segmentation, without those of superpixels before them.
 train_cfg.merge(dict(max_epochs=32, val_interval=16, val_begin=1))
 param_scheduler[0].begin = 0

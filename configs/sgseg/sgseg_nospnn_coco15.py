@@ -7,7 +7,14 @@ with read_base():
 
 model.backbone = None
 model.neck = None
-for name in ("clustering", "smoothness", "superpixel_reconstruction", "edge", "total_variation"):
-    model.losses.pop(name)
+model.losses.merge(
+    dict(
+        clustering=None,
+        smoothness=None,
+        superpixel_reconstruction=None,
+        edge=None,
+        total_variation=None,
+    )
+)
 default_hooks.stage.stages = [(0, "joint")]
 train_cfg.merge(dict(max_epochs=10, val_begin=1))

@@ -18,6 +18,7 @@ table = dict(
         ),
         dict(
             label="superpixels, then end to end",
+            stages=["superpixel", "joint"],
             paper=dict(coco15=39.4),
         ),
     ],

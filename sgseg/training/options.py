@@ -83,8 +83,14 @@ def merge_options(config: Config, options: Mapping[str, Any]) -> None:
     for key in sorted(options, key=lambda key: not key.endswith(_DELETE)):  # emptied, then filled
         head, *rest = key.split(".")
         config[head] = _merged(config.get(head, {}), rest, options[key], key, head)
-    if config.get("custom_imports"):  # mmengine looks at those of the file, not of the options
-        _import(config.custom_imports)
+    if modules := config.get("custom_imports"):  # mmengine looks at those of the file alone
+        try:
+            import_modules_from_strings(**modules)
+        except ImportError as error:
+            raise ValueError(
+                f"--cfg-options custom_imports.imports={modules.get('imports')}: {error}; give "
+                "modules that this Python finds, for example with PYTHONPATH=. before the command"
+            ) from error
     after = dict(config.items())
     for key, value in options.items():
         place, _, last = key.rpartition(".")
@@ -139,7 +145,7 @@ def _merged(node: Any, path: Sequence[str], value: Any, given: str, place: str) 
             if "type" not in node:
                 raise ValueError(f"--cfg-options {given}: {place} is no part to replace")
             return ConfigDict() if value else node
-        changed = node.copy()
+        changed = ConfigDict(node)
         changed[key] = _merged(node.get(key, {}), rest, value, given, f"{place}.{key}")
         return changed
     if not isinstance(node, list):
@@ -165,16 +171,6 @@ def _with_entry(
     changed = list(node)
     changed[int(key)] = _merged(node[int(key)], rest, value, given, f"{place}.{key}")
     return changed
-
-
-def _import(stated: Mapping[str, Any]) -> None:
-    try:
-        import_modules_from_strings(**stated)
-    except ImportError as error:
-        raise ValueError(
-            f"--cfg-options custom_imports.imports={stated.get('imports')}: {error}; give modules "
-            "that this Python finds, for example with PYTHONPATH=. before the command"
-        ) from error
 
 
 def check_names(config: Config) -> None:

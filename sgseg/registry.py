@@ -5,6 +5,10 @@ config works without registering. ``locations`` makes the first look-up import t
 nothing has to be imported by hand.
 """
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
@@ -18,7 +22,10 @@ __all__ = [
     "MODELS",
     "OPTIM_WRAPPERS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
+    "REGISTRIES",
     "TRANSFORMS",
+    "find",
+    "is_a",
 ]
 
 
@@ -57,3 +64,26 @@ _INHERITED = [
         "WEIGHT_INITIALIZERS",
     )
 ]
+_CHILDREN = (
+    *(MODELS, DATASETS, DATA_SAMPLERS, TRANSFORMS, METRICS, HOOKS, LOG_PROCESSORS, LOOPS),
+    *(OPTIM_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, *_INHERITED),
+)
+REGISTRIES: tuple[Registry, ...] = (*_CHILDREN, *(each.parent for each in _CHILDREN))
+"""All that a config can name a class of, mmengine's included."""
+
+
+def find(kind: Any) -> Any:
+    """The class or function of a config's ``type``: itself, by name or by dotted path.
+
+    None for a name that no registry knows.
+    """
+    if not isinstance(kind, str):
+        return kind
+    built = (registry.get(kind) for registry in _CHILDREN)
+    return next((each for each in built if each is not None), None)
+
+
+def is_a(part: Mapping[str, Any] | None, base: type | tuple[type, ...]) -> bool:
+    """Whether the ``type`` of a part of a config is a class, or of several, or one derived."""
+    kind = find((part or {}).get("type"))
+    return inspect.isclass(kind) and issubclass(kind, base)

@@ -13,10 +13,8 @@ ROOT = Path(__file__).parents[1]
 TINY: dict[str, Any] = {
     "model.backbone.num_superpixels": 8,
     "model.backbone.base_channels": 2,
-    "model.neck.in_channels": 2 + 3 + 16,
     "model.neck.channels": 4,
     "model.neck.knn": 3,
-    "model.decode_head.in_channels": 3 + 4,
     "model.decode_head.base_channels": 4,
     "model.losses.mutual_information.half_window": 2,
     "train_cfg.max_epochs": 3,
@@ -30,8 +28,9 @@ TINY: dict[str, Any] = {
     "val_dataloader.dataset.size": 32,
     "test_dataloader.dataset.length": 6,
     "test_dataloader.dataset.size": 32,
-    "custom_hooks.2.count": 2,
-    "custom_hooks.2.interval": 99,  # pictures of the last epoch only: they cost most of a tiny run
+    "default_hooks.pictures.count": 2,
+    # Pictures of the last epoch only: they cost most of a tiny run.
+    "default_hooks.pictures.interval": 99,
 }
 
 

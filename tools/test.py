@@ -7,7 +7,7 @@ Example:
 
 import argparse
 
-from sgseg.training import config_for, evaluate
+from sgseg.training import config_for, test
 from sgseg.training.command_line import OptionsAction
 
 
@@ -46,7 +46,7 @@ def main() -> None:
         options=args.cfg_options,
         training=False,
     )
-    record = evaluate(config, checkpoint)
+    record = test(config, checkpoint)
     print(
         f"accuracy {record['accuracy']:.2f} %, mIoU {record['miou']:.2f} %, "
         f"{record['images']} images; {config.work_dir}/eval.json"

@@ -1,4 +1,4 @@
-"""Hooks, logging and environment of every run."""
+"""Hooks, logging and environment of every run; `default_hooks.NAME=None` leaves a hook out."""
 
 from mmengine.hooks import DistSamplerSeedHook, IterTimerHook, LoggerHook, ParamSchedulerHook
 from mmengine.visualization import LocalVisBackend, Visualizer
@@ -43,14 +43,13 @@ default_hooks = dict(
     label_free=dict(type=LabelFreeHook, images=16),
     clock=dict(type=TrainingClockHook),
     schedule=dict(type=ResumedScheduleHook),
+    plain_checkpoint=dict(type=PlainCheckpointHook),
+    record=dict(type=EvaluationRecordHook),
+    pictures=dict(type=PictureHook, count=6, interval=1),
+    memory=dict(type=PeakMemoryHook),
+    buffers=dict(type=EqualBuffersHook),
 )
-custom_hooks = [
-    dict(type=PlainCheckpointHook),
-    dict(type=EvaluationRecordHook),
-    dict(type=PictureHook, count=6, interval=1),
-    dict(type=PeakMemoryHook),
-    dict(type=EqualBuffersHook),
-]
+custom_hooks = []  # those of a file of one's own
 
 visualizer = dict(type=Visualizer, vis_backends=[dict(type=LocalVisBackend)])
 log_processor = dict(type=WindowLogProcessor)

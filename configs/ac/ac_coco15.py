@@ -4,11 +4,8 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.coco15 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.ac import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
-model.decode_head.num_classes = 15
 total_batch_size = 30
-learning_rates = dict(decode_head=6e-6)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(decode_head=6e-6)

@@ -4,11 +4,10 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.potsdam3 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.ac import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
-model.merge(dict(data_preprocessor=dict(bands=4), decode_head=dict(in_channels=4, num_classes=3)))
+model.data_preprocessor.bands = 4
+model.decode_head.num_classes = 3
 total_batch_size = 20
-learning_rates = dict(decode_head=1e-6)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(decode_head=1e-6)

@@ -4,17 +4,10 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.potsdam3 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.doersch import *  # noqa: F403
-    from .._base_.schedules.adam import *  # noqa: F403
+    from .._base_.schedules.cluster_features import *  # noqa: F403
 
-model.merge(
-    dict(
-        data_preprocessor=dict(bands=4),
-        backbone=dict(in_channels=4, sobel=False),
-        decode_head=dict(num_classes=3),
-    )
-)
+model.data_preprocessor.bands = 4
+model.backbone.sobel = False
+model.decode_head.num_classes = 3
 total_batch_size = 60
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, clustering_hook]

@@ -1,22 +1,12 @@
-"""IIC on mosaics of real textures, with the heads of its published three-class runs."""
+"""IIC on mosaics of real textures."""
 
 from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.mosaic import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
-    from .._base_.models.iic import *  # noqa: F403
+    from .._base_.models.iic_small import *  # noqa: F403
     from .._base_.schedules.alternate_heads import *  # noqa: F403
 
-model.merge(
-    dict(
-        backbone=dict(base_channels=8),
-        decode_head=dict(num_classes=3),
-        overclustering=5,
-        losses=dict(decode_head=dict(balance=1.5)),
-    )
-)
-train_cfg.merge(dict(max_epochs=20))
-learning_rates = dict(backbone=1e-3, auxiliary_head=1e-3, decode_head=1e-3)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, turns_hook]
+model.decode_head.num_classes = 3
+train_cfg.max_epochs = 20
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-3, auxiliary_head=1e-3, decode_head=1e-3)

@@ -4,14 +4,13 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.potsdam import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.iic import *  # noqa: F403
     from .._base_.schedules.alternate_heads import *  # noqa: F403
 
 model.merge(
     dict(
         data_preprocessor=dict(bands=4),
-        backbone=dict(in_channels=4, sobel=False),
+        backbone=dict(sobel=False),
         decode_head=dict(num_classes=6),
         overclustering=6,
         views=dict(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1),
@@ -19,9 +18,5 @@ model.merge(
     )
 )
 total_batch_size = 60
-# Only the second view is mirrored.
-train_dataloader.dataset.transforms.pop(-2)
-train_cfg.merge(dict(max_epochs=60))
-learning_rates = dict(backbone=1e-6, auxiliary_head=1e-6, decode_head=1e-6)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, turns_hook]
+train_dataloader.dataset.transforms.pop(-2)  # only the second view is mirrored
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-6, auxiliary_head=1e-6, decode_head=1e-6)

@@ -4,10 +4,9 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.coco3 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.infoseg import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
 model.decode_head.num_classes = 3
 total_batch_size = 64
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-4, decode_head=1e-4)

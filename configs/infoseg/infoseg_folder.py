@@ -5,11 +5,9 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.folder import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.infoseg import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
-model.merge(dict(backbone=dict(base_channels=8), decode_head=dict(num_classes=4)))
-learning_rates = dict(backbone=1e-3, decode_head=1e-3)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-predict_side = 96
+model.backbone.base_channels = 8
+model.decode_head.num_classes = 4
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-3, decode_head=1e-3)

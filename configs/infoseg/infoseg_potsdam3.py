@@ -4,17 +4,11 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.potsdam3 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.infoseg import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
-model.merge(
-    dict(
-        data_preprocessor=dict(bands=4),
-        backbone=dict(in_channels=4),
-        decode_head=dict(num_classes=3),
-    )
-)
+model.data_preprocessor.bands = 4
+model.decode_head.num_classes = 3
 model.views.merge(dict(brightness=0.1, contrast=0.1, saturation=0.1, hue=0.1))
 total_batch_size = 64
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-4, decode_head=1e-4)

@@ -6,12 +6,11 @@ from sgseg.datasets import SLICRegions
 
 with read_base():
     from .._base_.datasets.coco3 import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.inmars import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
 model.decode_head.num_classes = 3
-# In front of PackInputs, behind every crop and flip.
+# After every crop and flip.
 train_dataloader.dataset.transforms.insert(-1, dict(type=SLICRegions, regions=200, compactness=10))
 total_batch_size = 60
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-4, decode_head=1e-4)

@@ -6,12 +6,11 @@ from sgseg.datasets import SLICRegions
 
 with read_base():
     from .._base_.datasets.mosaic import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.inmars import *  # noqa: F403
     from .._base_.schedules.adam import *  # noqa: F403
 
-model.merge(dict(backbone=dict(base_channels=8), decode_head=dict(num_classes=3)))
-# In front of PackInputs, behind every crop and flip.
+model.backbone.base_channels = 8
+model.decode_head.num_classes = 3
+# After every crop and flip.
 train_dataloader.dataset.transforms.insert(-1, dict(type=SLICRegions, regions=64, compactness=10))
-learning_rates = dict(backbone=1e-3, decode_head=1e-3)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-3, decode_head=1e-3)

@@ -8,6 +8,4 @@ with read_base():
     from ..iic.iic_potsdam import *  # noqa: F403
 
 train_cfg = dict(type=UntrainedLoop, max_epochs=1, val_interval=1)
-param_scheduler = None
-# Without steps no heads take turns; IIC's hook is the last one.
-custom_hooks = custom_hooks[:-1]
+default_hooks.pop("stage")  # no heads take turns without steps

@@ -7,4 +7,4 @@ from sgseg.models import DGCNNBlock
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-model.merge(dict(neck=dict(block=dict(type=DGCNNBlock))))
+model.neck.block.type = DGCNNBlock

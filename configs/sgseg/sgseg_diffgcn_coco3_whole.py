@@ -4,10 +4,10 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.coco3_whole import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.sgseg import *  # noqa: F403
     from .._base_.schedules.pretrain_joint import *  # noqa: F403
 
-model.merge(dict(backbone=dict(num_superpixels=100), decode_head=dict(num_classes=3)))
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-custom_hooks = [*custom_hooks, stage_hook]
+model.backbone.num_superpixels = 100
+model.decode_head.num_classes = 3
+# Table 12.
+optim_wrapper.paramwise_cfg.lr = dict(backbone=1e-5, neck=5e-4, decode_head=5e-5)

@@ -5,4 +5,4 @@ from mmengine.config import read_base
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-custom_hooks[-1].merge(dict(stages=[(0, "superpixel"), (10, "segmentation")]))
+default_hooks.stage.stages = [(0, "superpixel"), (10, "segmentation")]

@@ -5,5 +5,5 @@ from mmengine.config import read_base
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-custom_hooks[-1].merge(dict(stages=[(0, "joint")]))
+default_hooks.stage.stages = [(0, "joint")]
 train_cfg.merge(dict(max_epochs=10, val_begin=1))

@@ -5,10 +5,7 @@ from mmengine.config import read_base
 
 with read_base():
     from .._base_.datasets.folder import *  # noqa: F403
-    from .._base_.default_runtime import *  # noqa: F403
     from .._base_.models.sgseg_practical import *  # noqa: F403
     from .._base_.schedules.practical import *  # noqa: F403
 
 model.decode_head.num_classes = 4
-predict_side = 96
-custom_hooks = [*custom_hooks, stage_hook, statistics_hook]

@@ -5,4 +5,4 @@ from mmengine.config import read_base
 with read_base():
     from .sgseg_diffgcn_coco3 import *  # noqa: F403
 
-model.merge(dict(backbone=dict(num_superpixels=50)))
+model.backbone.num_superpixels = 50

@@ -6,6 +6,5 @@ with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
 model.neck = None
-model.decode_head.in_channels = 3 + 2 + 3 + 512
 # Total variation is the graph network's own loss; the pooled features have no such loss.
-model.losses.pop("total_variation")
+model.losses.total_variation = None

@@ -7,14 +7,14 @@ with read_base():
 
 model.backbone = None
 model.neck = None
-model.decode_head.in_channels = 3
-for name in (
-    "clustering",
-    "smoothness",
-    "superpixel_reconstruction",
-    "edge",
-    "total_variation",
-):
-    model.losses.pop(name)
-custom_hooks[-1].merge(dict(stages=[(0, "joint")]))
+model.losses.merge(
+    dict(
+        clustering=None,
+        smoothness=None,
+        superpixel_reconstruction=None,
+        edge=None,
+        total_variation=None,
+    )
+)
+default_hooks.stage.stages = [(0, "joint")]
 train_cfg.merge(dict(max_epochs=10, val_begin=1))

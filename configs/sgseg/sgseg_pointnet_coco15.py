@@ -7,4 +7,4 @@ from sgseg.models import PointNetBlock
 with read_base():
     from .sgseg_diffgcn_coco15 import *  # noqa: F403
 
-model.merge(dict(neck=dict(block=dict(type=PointNetBlock))))
+model.neck.block.type = PointNetBlock

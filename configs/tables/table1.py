@@ -6,7 +6,7 @@ table = dict(
     rows=[
         dict(
             label="Random CNN",
-            method="random_cnn",
+            config="random_cnn",
             baseline="untrained",
             paper=dict(coco15=19.4, coco3=37.3, potsdam=28.3, potsdam3=38.2),
         ),
@@ -17,37 +17,36 @@ table = dict(
         ),
         dict(
             label="Doersch",
-            method="doersch",
+            config="doersch",
             paper=dict(coco15=23.1, coco3=47.5, potsdam=37.2, potsdam3=49.6),
         ),
         dict(
             label="Isola",
-            method="isola",
+            config="isola",
             paper=dict(coco15=24.3, coco3=54.0, potsdam=44.9, potsdam3=63.9),
         ),
         dict(
             label="IIC",
-            method="iic",
+            config="iic",
             paper=dict(coco15=27.7, coco3=72.3, potsdam=45.4, potsdam3=65.1),
         ),
         dict(
             label="AC",
-            method="ac",
+            config="ac",
             paper=dict(coco15=30.8, coco3=72.9, potsdam=49.3, potsdam3=66.5),
         ),
         dict(
             label="InMARS",
-            method="inmars",
+            config="inmars",
             paper=dict(coco15=31.0, coco3=73.1, potsdam=47.3, potsdam3=70.1),
         ),
         dict(
             label="InfoSeg",
-            method="infoseg",
+            config="infoseg",
             paper=dict(coco15=38.8, coco3=73.8, potsdam=57.3, potsdam3=71.6),
         ),
         dict(
             label="SGSeg",
-            config="sgseg_diffgcn",
             paper=dict(coco15=39.4, coco3=74.6, potsdam=57.7, potsdam3=71.8),
         ),
     ],

@@ -8,9 +8,8 @@ table = dict(
         dict(
             label="AC",
             config="sgseg_nospnn",  # the head alone, AC's part of the model
-            change=dict(backbone=None, neck=None),
             paper=dict(train=62.81, inference=9.89),
         ),
-        dict(label="SGSeg", config="sgseg_diffgcn", paper=dict(train=76.34, inference=12.91)),
+        dict(label="SGSeg", paper=dict(train=76.34, inference=12.91)),
     ],
 )

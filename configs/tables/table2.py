@@ -18,7 +18,6 @@ table = dict(
         ),
         dict(
             label="superpixels, then end to end",
-            config="sgseg_diffgcn",
             stages=["superpixel", "joint"],
             paper=dict(coco15=39.4),
         ),

@@ -7,21 +7,21 @@ table = dict(
         dict(
             label="none",
             config="sgseg_nognn",
-            change=dict(neck=None),
+            overrides={"model.neck": None, "model.losses.total_variation": None},
             paper=dict(coco15=35.7),
         ),
         dict(
             label="PointNet",
             config="sgseg_pointnet",
-            change=dict(neck=dict(block=dict(type="sgseg.models.PointNetBlock"))),
+            overrides={"model.neck.block.type": "sgseg.models.PointNetBlock"},
             paper=dict(coco15=36.2),
         ),
         dict(
             label="DGCNN",
             config="sgseg_dgcnn",
-            change=dict(neck=dict(block=dict(type="sgseg.models.DGCNNBlock"))),
+            overrides={"model.neck.block.type": "sgseg.models.DGCNNBlock"},
             paper=dict(coco15=36.0),
         ),
-        dict(label="DiffGCN", config="sgseg_diffgcn", paper=dict(coco15=39.4)),
+        dict(label="DiffGCN", paper=dict(coco15=39.4)),
     ],
 )

@@ -1,57 +1,28 @@
-"""The config of a row: a recipe on a data set at a size, and what the row changes.
-
-The base is the shipped config of (recipe, data), or, where there is none, that recipe's nearest
-one with the data set's loaders. Then the row's parts, the preset's sizes, and the row's sizes in
-proportion. At preset ``paper`` a row of the paper's recipe is the shipped config that it names.
-"""
+"""The config of a row: a shipped config on some data at some size, and what the row changes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mmengine.config import Config
 
-from ..training.aliases import drop_aliases
-from ..training.batch import TOTAL, share_batch
-from ..training.config import EVALUATORS, set_image_bands
-from ..training.length import schedulers_of, set_length, stage_hook_of
-from ..training.loaders import LOADERS
+from ..datasets import LabelledFolder
+from ..engine import TrainingStageHook
+from ..engine.hooks.stage import hook_of
+from ..training import build_config
+from ..training.length import schedulers_of, set_length, stages_of
 from ..training.options import merge_options
-from ..training.settings import check_settings, check_training
-from ..training.sizes import apply_preset, read_preset, set_bands, type_name
 from .rows import Row
 
 Recipe = Literal["paper", "practical"]
 RECIPES: tuple[Recipe, ...] = ("paper", "practical")
-
-# Bands of the images, and N in the paper (Table 12's caption and section A.2).
-DATA_SETS = {
-    "coco15": (3, 200),
-    "coco3": (3, 100),
-    "potsdam": (4, 100),
-    "potsdam3": (4, 100),
-    "mosaic": (3, 200),
-    "folder": (3, 200),
-}
-# The recipe's config for data sets that it has none for.
-_NEAREST = {"paper": "sgseg_diffgcn_paper_folder", "practical": "sgseg_diffgcn_folder"}
-_OWN = {
-    ("practical", "mosaic"): "sgseg_diffgcn_mosaic",
-    **{
-        ("paper", data): f"sgseg_diffgcn_{data}"
-        for data in DATA_SETS
-        if data not in ("mosaic", "folder")
-    },
-}
-# Losses that nothing is left for when a part is taken out.
-_LOSSES_OF = {
-    "backbone": ("clustering", "smoothness", "superpixel_reconstruction", "edge"),
-    "neck": ("total_variation",),
-}
+DATA_SETS = ("coco15", "coco3", "potsdam", "potsdam3", "mosaic", "folder")
+_PAPER_SCALE = {"model.backbone.num_superpixels": 200, "model.neck.knn": 20}
+"""Overrides that a row states on the paper's scale -> the number of the paper's main model."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +65,16 @@ class Data:
             return self.name
         return f"folder_{re.sub(r'[^0-9A-Za-z]+', '_', Path(str(self.root)).resolve().name)}"
 
+    def classes(self) -> int | None:
+        """The number of clusters; None for that of the data set's config."""
+        if self.num_classes is None and self.root is not None and self.name == "folder":
+            return len(LabelledFolder(self.root, label_map=self.label_map).classes)
+        return self.num_classes
+
 
 def method_config(row: Row, data: str, configs: str | Path) -> Path | None:
-    """The config of another method's row, if the toolkit has it."""
-    if row.method is None:
-        return None
-    path = Path(configs, row.method, f"{row.method}_{data}.py")
+    """The config of another method's row, if there is one for the data."""
+    path = Path(configs, str(row.method), f"{row.method}_{data}.py")
     return path if path.is_file() else None
 
 
@@ -125,98 +100,64 @@ def compose(
         options: ``a.b.c=value`` overrides, which win.
 
     Raises:
-        FileNotFoundError: for a missing config.
         ValueError: for a row without a config in this toolkit.
     """
-    path = method_config(row, data.name, configs)
-    if row.method is not None and path is None:
-        raise ValueError(f"{row.label}: configs/{row.method}/ has no config for {data.name} yet")
-    config = _base(path, recipe, data, Path(configs))
-    _set_data(config, data)
-    full = config.train_cfg.max_epochs
-    if path is None:
-        set_bands(config.model, DATA_SETS[data.name][0])
-        _set_parts(config, row)
-        sizes = read_preset(row.preset or preset, Path(configs, "sgseg", "_"))
-        _set_sizes(config, row, data.name, sizes)
-        _set_stages(config, row)
-    if data.bands is not None:
-        set_image_bands(config, data.bands)
+    config, full = _row_config(row, recipe, data.name, Path(configs))
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
     # tools/test.py draws those of any checkpoint.
-    for hook in config.custom_hooks:
-        if type_name(hook) == "PictureHook":
-            hook["interval"] = 0
-    merge_options(config, options or {})
-    check_settings(config)
-    check_training(config)
-    share_batch(config, options or {})  # a run of a table has one process
-    drop_aliases(config)
-    for name in ("predict_side", "work_dir"):
+    options = {"default_hooks.pictures.interval": 0, **(options or {})}
+    config = build_config(
+        config,
+        data=data.root,
+        num_classes=data.classes(),
+        label_map=data.label_map,
+        bands=data.bands,
+        preset=None if row.method else row.preset or preset,
+        options=options,
+    )
+    for name in ("launcher", "predict_side", "preset_reference", "work_dir"):
         config.pop(name, None)
     return Config(config.to_dict())
 
 
-def _base(method: Path | None, recipe: Recipe, data: Data, configs: Path) -> Config:
-    own = _OWN.get((recipe, data.name))
-    path = method or configs / "sgseg" / f"{own or _NEAREST[recipe]}.py"
-    config = Config(Config.fromfile(str(path)).to_dict())
-    if method is None and own is None and data.name != "folder":
-        base = Config.fromfile(str(configs / "_base_" / "datasets" / f"{data.name}.py")).to_dict()
-        for name in (*LOADERS, *EVALUATORS, TOTAL):
-            config[name] = base[name]
-    return config
+def _row_config(row: Row, recipe: Recipe, data: str, configs: Path) -> tuple[Config, int]:
+    """The config of a row before data and sizes, and the epochs of the recipe's full schedule."""
+    if row.method is not None:
+        path = method_config(row, data, configs)
+        if path is None:
+            raise ValueError(f"{row.label}: configs/{row.method}/ has no config for {data} yet")
+        config = Config.fromfile(str(path))
+        return config, config.train_cfg.max_epochs
+    main = configs / "sgseg" / f"sgseg_diffgcn_{recipe}_{data}.py"
+    if not main.is_file():
+        main = configs / "sgseg" / f"sgseg_diffgcn_{data}.py"
+    config = Config.fromfile(str(main))
+    full = config.train_cfg.max_epochs
+    own = main.with_name(main.name.replace("sgseg_diffgcn", row.config, 1))
+    if own.is_file():
+        return Config.fromfile(str(own)), full
+    for key, number in _PAPER_SCALE.items():
+        if key in row.overrides:
+            config.preset_reference[key.rpartition(".")[2]] = number
+    merge_options(config, row.overrides)
+    if row.stages is not None:
+        set_stages(config, row.stages)
+    return config, full
 
 
-def _set_data(config: Config, data: Data) -> None:
-    for name in LOADERS:
-        dataset = config[name].dataset
-        if data.root is not None:
-            dataset.root = data.root
-        if data.label_map is not None and "LabelledFolder" in str(dataset.type):
-            dataset.label_map = data.label_map
-    count = data.num_classes
-    if count is None and data.name == "folder":
-        from ..registry import DATASETS
+def set_stages(config: Config, names: Sequence[str]) -> None:
+    """Name the two stages anew, or leave the first out; their boundary stays.
 
-        count = len(DATASETS.build(dict(config.test_dataloader.dataset)).classes)
-    count = count or config.test_evaluator.num_clusters
-    for name in EVALUATORS:
-        config[name].num_clusters = count
-    if config.model.get("decode_head"):
-        config.model.decode_head.num_classes = count
-
-
-def _set_parts(config: Config, row: Row) -> None:
-    config.merge_from_dict(dict(model=dict(row.change)))
-    model = config.model
-    for part, losses in _LOSSES_OF.items():
-        if model.get(part) is None:
-            for name in losses:
-                model.losses.pop(name, None)
-    if model.get("backbone") is None:
-        model.pop("fusion", None)  # nothing is left to join
-        model.pop("roll_coordinates", None)
-
-
-def _set_sizes(config: Config, row: Row, data: str, preset: Mapping[str, Any]) -> None:
-    apply_preset(
-        config, preset, ((row.superpixels or DATA_SETS[data][1]) / 200, (row.knn or 20) / 20)
-    )
-
-
-def _set_stages(config: Config, row: Row) -> None:
-    if row.stages is None:
-        return
-    hook = stage_hook_of(config)
-    assert hook is not None  # every SGSeg recipe has one
-    boundary = hook["stages"][1][0]
-    if len(row.stages) == 1:
-        # No pre-training: the rest of the schedule is all there is.
-        config.train_cfg.merge(dict(max_epochs=config.train_cfg.max_epochs - boundary, val_begin=1))
+    Args:
+        config: with two stages, changed in place.
+        names: two, or one, which trains as long as the second did.
+    """
+    boundary = stages_of(config)[1][0]
+    if len(names) == 1:
+        loop = config.train_cfg
+        loop.merge(dict(max_epochs=loop.max_epochs - boundary, val_begin=1))
         for scheduler in schedulers_of(config):
             scheduler["begin"] = max(scheduler.get("begin", 0) - boundary, 0)
-    starts = (0, boundary)
-    hook["stages"] = [(starts[place], name) for place, name in enumerate(row.stages)]
+    hook_of(config, TrainingStageHook)["stages"] = list(zip((0, boundary), names, strict=False))

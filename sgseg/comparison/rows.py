@@ -1,4 +1,4 @@
-"""Tables as data: rows that state what they change, and the published numbers."""
+"""Tables as data: a row is a config file, what it changes, and the published number."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ Stage = Literal["superpixel", "segmentation", "joint"]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table. What is not stated is as in the recipe.
+    """One line of a table.
 
     Args:
         label: as the paper prints it.
         paper: data set (Table 11: kind of time) -> published number.
-        config: the shipped config that this row equals at the paper's size, without ``_<data>``.
-        change: overrides of ``model``; None takes a part out.
+        config: shipped config, without ``_<data>``: this row at the paper's recipe. Where there is
+            none for the data, and for the practical recipe, the main config with the overrides.
+        overrides: ``a.b.c`` -> value, as on a command line. N and k are of the paper's 200 and
+            20; a recipe and a preset with other numbers keep the ratio.
         stages: names of the training stages; their boundary is the recipe's.
-        superpixels: N on the paper's scale, where COCO-Stuff has 200; a preset keeps the ratio.
-        knn: k on the paper's scale, where every data set has 20; a preset keeps the ratio.
         preset: size of this row's model; default that of the table.
-        method: another method, ``configs/<method>/<method>_<data>.py``; a published number only
-            until there is such a config.
-        baseline: what needs no training.
+        baseline: what is scored instead of a training.
 
     Raises:
         ValueError: for an unknown stage or baseline.
@@ -36,13 +34,10 @@ class Row:
 
     label: str
     paper: Mapping[str, float] = field(default_factory=dict)
-    config: str | None = None
-    change: Mapping[str, Any] = field(default_factory=dict)
+    config: str = "sgseg_diffgcn"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
     stages: tuple[Stage, ...] | None = None
-    superpixels: int | None = None
-    knn: int | None = None
     preset: str | None = None
-    method: str | None = None
     baseline: Baseline | None = None
 
     def __post_init__(self) -> None:
@@ -52,6 +47,11 @@ class Row:
                 f"row {self.label!r}: stages {self.stages} must be of {get_args(Stage)}, baseline "
                 f"{self.baseline!r} one of {get_args(Baseline)}"
             )
+
+    @property
+    def method(self) -> str | None:
+        """The method, if it is another than SGSeg: it has a recipe and sizes of its own."""
+        return None if self.config.startswith("sgseg_") else self.config
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,4 @@ def load_table(name: str, configs: str | Path) -> Table:
     if not path.is_file():
         raise FileNotFoundError(f"{name}: no such table; choose {', '.join(table_names(configs))}")
     stated = Config.fromfile(str(path)).to_dict()["table"]
-    rows = []
-    for entry in stated.pop("rows"):
-        stages = entry.pop("stages", None)
-        rows.append(Row(**entry, stages=None if stages is None else tuple(stages)))
-    return Table(name=name, rows=tuple(rows), **stated)
+    return Table(name=name, rows=tuple(Row(**row) for row in stated.pop("rows")), **stated)

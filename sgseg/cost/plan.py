@@ -21,6 +21,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from ..engine.run_card import device_name
+from ..engine.untrained import UntrainedLoop
+from ..registry import DATASETS, is_a
+from ..training.length import stage_lengths
 from . import measure
 from .workload import (
     Training,
@@ -29,7 +32,6 @@ from .workload import (
     forward_backward,
     image_size,
     noise,
-    stage_lengths,
     uses_amp,
 )
 
@@ -163,7 +165,7 @@ def make_plan(
     Raises:
         ValueError: if the size of the images is not known, or for a method that takes no steps.
     """
-    if "UntrainedLoop" in str(config.train_cfg.get("type")):
+    if is_a(config.train_cfg, UntrainedLoop):
         raise ValueError("this config takes no training steps (UntrainedLoop): nothing to plan")
     size = size or image_size(config)
     epochs = stage_lengths(config)
@@ -242,8 +244,6 @@ def _seconds(config: Config, size: tuple[int, int], stages: tuple[str, ...]) -> 
 
 
 def _images(config: Config) -> int | None:
-    from ..registry import DATASETS
-
     try:
         return len(DATASETS.build(config.train_dataloader.dataset))
     except (FileNotFoundError, ValueError):

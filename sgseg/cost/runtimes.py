@@ -18,6 +18,7 @@ from mmengine.device import get_device
 
 from ..engine.run_card import device_name
 from ..training import build_config
+from ..training.length import stage_lengths
 from . import measure
 from .result import Result, Row
 from .workload import (
@@ -26,7 +27,6 @@ from .workload import (
     forward_backward,
     image_size,
     noise,
-    stage_lengths,
 )
 
 CONFIGS = {

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import AmpOptimWrapper, build_optim_wrapper
 from torch import Tensor
 
-from ..engine.hooks.stage import turns_of
-from ..registry import MODELS
-from ..training.sizes import type_name
+from ..datasets import CropTo, Potsdam, ResizeWhole
+from ..engine import CPUAmpOptimWrapper
+from ..models import SGSeg
+from ..registry import MODELS, find, is_a
 
 
 def image_size(config: Config) -> tuple[int, int]:
@@ -24,30 +24,13 @@ def image_size(config: Config) -> tuple[int, int]:
     """
     dataset = config.train_dataloader.dataset
     for transform in reversed(dataset.get("transforms") or []):
-        if any(name in str(transform["type"]) for name in ("CropTo", "ResizeWhole")):
+        if is_a(transform, (CropTo, ResizeWhole)):
             return int(transform["size"]), int(transform["size"])
     if dataset.get("size"):
         return int(dataset.size), int(dataset.size)
-    if "Potsdam" in str(dataset.type):
+    if is_a(dataset, Potsdam):
         return 200, 200  # the protocol's patches
     raise ValueError("the config does not say how large an image is; give --size HEIGHT WIDTH")
-
-
-def stage_lengths(config: Config) -> dict[str, int]:
-    """Epochs of each training stage, in their order; one stage for a method without."""
-    total = config.train_cfg.max_epochs
-    for hook in config.get("custom_hooks") or []:
-        if "TrainingStageHook" in str(hook["type"]):
-            starts = [int(start) for start, _ in hook["stages"]] + [total]
-            names = [str(name) for _, name in hook["stages"]]
-            found = dict.fromkeys(names, 0)
-            for place, name in enumerate(names):
-                found[name] += max(starts[place + 1] - starts[place], 0)
-            return found
-    if turns := turns_of(config):
-        counts = Counter(turns[epoch % len(turns)] for epoch in range(total))
-        return {stage: counts[stage] for stage in turns}
-    return dict(joint=total)
 
 
 def demand_sgseg(config: Config) -> None:
@@ -56,8 +39,8 @@ def demand_sgseg(config: Config) -> None:
     Raises:
         ValueError: naming the model, and the benchmark that takes any.
     """
-    name = type_name(config.model)
-    if name != "SGSeg":
+    if not is_a(config.model, SGSeg):
+        name = find(config.model.type).__name__
         raise ValueError(
             f"--config: a model of {name}; this benchmark takes SGSeg apart. Any method's training "
             "and inference are timed by tools/benchmark.py runtimes"
@@ -66,7 +49,7 @@ def demand_sgseg(config: Config) -> None:
 
 def uses_amp(config: Config) -> bool:
     """Whether the config trains under autocast, as ``build_config(amp=True)`` sets it."""
-    return "AmpOptimWrapper" in str(config.optim_wrapper.get("type"))
+    return is_a(config.optim_wrapper, (AmpOptimWrapper, CPUAmpOptimWrapper))
 
 
 def noise(config: Config, batch: int, size: tuple[int, int]) -> Tensor:

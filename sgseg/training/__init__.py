@@ -1,7 +1,7 @@
-"""Training and evaluation of a config, as functions."""
+"""A config from its file, its training, and the test of a checkpoint."""
 
 from .config import build_config
-from .run import evaluate, train
+from .run import test, train
 from .saved import config_for
 
-__all__ = ["build_config", "config_for", "evaluate", "train"]
+__all__ = ["build_config", "config_for", "test", "train"]

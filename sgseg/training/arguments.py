@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    FUNCTIONS,
-    MODEL_WRAPPERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    VISBACKENDS,
-    VISUALIZERS,
-    Registry,
-)
 
-from .. import registry
+from ..registry import REGISTRIES, find
 
 _BUILDERS_OWN: dict[str, tuple[int, tuple[str, ...]]] = dict(
     custom_hooks=(2, ("priority",)),
@@ -30,13 +20,6 @@ _BUILDERS_OWN: dict[str, tuple[int, tuple[str, ...]]] = dict(
     optim_wrapper=(1, ("constructor", "paramwise_cfg")),
 )
 """Part of a config -> depth of what is built there, keys that mmengine takes out before."""
-REGISTRIES: tuple[Registry, ...] = (
-    *(registry.MODELS, registry.DATASETS, registry.TRANSFORMS, registry.METRICS, registry.HOOKS),
-    *(registry.LOOPS, registry.OPTIM_WRAPPERS, registry.DATA_SAMPLERS, DATA_SAMPLERS),
-    *(OPTIMIZERS, PARAM_SCHEDULERS, VISUALIZERS, VISBACKENDS, registry.LOG_PROCESSORS, FUNCTIONS),
-    *(registry.OPTIM_WRAPPER_CONSTRUCTORS, MODEL_WRAPPERS),
-)
-"""All that a config can name a class of."""
 
 
 def known_arguments(place: str, kind: Any) -> frozenset[str] | None:
@@ -49,11 +32,10 @@ def known_arguments(place: str, kind: Any) -> frozenset[str] | None:
     Returns:
         None if the class is unknown or takes any.
     """
-    known = _arguments(kind)
+    built = find(kind)
+    known = None if built is None else _arguments(built)
     depth, own = _BUILDERS_OWN.get(place.split(".")[0], (0, ()))
-    if known is None:
-        return None
-    return known.union(own if place.count(".") < depth else (), ("type",))
+    return known and known.union(own if place.count(".") < depth else (), ("type",))
 
 
 def drop_leftovers(
@@ -75,22 +57,29 @@ def drop_leftovers(
         old, new = value_at(before, place), value_at(config, place)
         if last != "type" or not isinstance(old, Mapping) or not isinstance(new, Mapping):
             continue
-        if find(old.get("type")) is not None and find(new["type"]) is None:
-            raise ValueError(f"--cfg-options {key}={new['type']}: {_nearest(old, new['type'])}")
-        known = known_arguments(place, new["type"])
-        if known is None or find(old.get("type")) is find(new["type"]):
+        was, now = find(old.get("type")), find(new["type"])
+        if was is not None and now is None:
+            raise ValueError(f"--cfg-options {key}={new['type']}: {_nearest(was, new['type'])}")
+        known = known_arguments(place, now)
+        if known is None or was is now:
             continue
-        left = [name for name in old if name in new and name not in known]
-        left = [name for name in left if not any(_inside(f"{place}.{name}", g) for g in given)]
-        _drop(place, old, new, left)
-
-
-def find(kind: Any) -> Any:
-    """The class or function of a ``type``; None for an unknown name."""
-    if not isinstance(kind, str):
-        return kind
-    found = (each.get(kind) for each in REGISTRIES)
-    return next((each for each in found if each is not None), None)
+        stated = {f"{place}.{name}" for name in old if name in new and name not in known}
+        kept = {each for each in stated if any(f"{g}.".startswith(f"{each}.") for g in given)}
+        left = [name for name in old if f"{place}.{name}" in stated - kept]
+        if parts := [name for name in left if isinstance(new[name], Mapping)]:
+            raise ValueError(
+                f"--cfg-options {key}: {now.__name__} takes no {', '.join(parts)}, which this "
+                f"config has for {was.__name__}; start from a config of {now.__name__}"
+            )
+        for name in left:
+            new.pop(name)  # type: ignore[attr-defined]
+        if left:
+            print_log(
+                f"{key} = {now.__name__}: it takes no {', '.join(left)}, left out as settings of "
+                f"{was.__name__}",
+                logger="current",
+                level=logging.WARNING,
+            )
 
 
 def value_at(config: Mapping[str, Any], place: str) -> Any:
@@ -106,9 +95,8 @@ def value_at(config: Mapping[str, Any], place: str) -> Any:
     return node
 
 
-def _nearest(old: Mapping[str, Any], name: Any) -> str:
-    """What to do about a name that no class has."""
-    kind = find(old["type"])
+def _nearest(kind: Any, name: Any) -> str:
+    """What to do about a name that no class has, in the place of a class."""
     beside = [
         each
         for group in REGISTRIES
@@ -120,35 +108,8 @@ def _nearest(old: Mapping[str, Any], name: Any) -> str:
     return f"no class of that name is registered (custom_imports.imports loads yours); {advice}"
 
 
-def _drop(place: str, old: Mapping[str, Any], new: Any, left: Sequence[str]) -> None:
-    if not left:
-        return
-    names = [getattr(find(each["type"]), "__name__", str(each["type"])) for each in (old, new)]
-    parts = [name for name in left if isinstance(new[name], Mapping)]
-    if parts:
-        raise ValueError(
-            f"--cfg-options {place}.type: {names[1]} takes no {', '.join(parts)}, which this "
-            f"config has for {names[0]}; start from a config of {names[1]}"
-        )
-    for name in left:
-        new.pop(name)
-    print_log(
-        f"{place}.type = {names[1]}: it takes no {', '.join(left)}, left out as settings of "
-        f"{names[0]}",
-        logger="current",
-        level=logging.WARNING,
-    )
-
-
-def _inside(key: str, given: str) -> bool:
-    return given == key or given.startswith(f"{key}.")
-
-
-def _arguments(kind: Any) -> frozenset[str] | None:
-    """Names of the arguments of a class or function; None if it is unknown or takes any."""
-    built = find(kind)
-    if built is None:
-        return None
+def _arguments(built: Any) -> frozenset[str] | None:
+    """Names of the arguments of a class or function; None if it takes any."""
     whole = inspect.isclass(built) and issubclass(built, CheckpointHook)
     names: set[str] = set()
     layers = inspect.getmro(built) if inspect.isclass(built) else (built,)

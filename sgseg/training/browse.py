@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from ..registry import DATASETS
+from ..datasets import PackInputs
+from ..registry import DATASETS, is_a
 from ..visualization import captioned, palette, picture_strip, to_display
 
 _SIDE = 160
@@ -18,7 +19,7 @@ _COLUMNS = 4
 
 
 def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple[np.ndarray, str]:
-    """Items of a data set behind its transforms.
+    """Items of a data set after its transforms.
 
     Args:
         config: from :func:`build_config`.
@@ -39,7 +40,7 @@ def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple
     dataset = DATASETS.build(loader.dataset)
     described = dataset.metainfo["protocol"]
     last = loader.dataset.get("transforms", [{}])[-1]
-    if "PackInputs" in str(last.get("type")):
+    if is_a(last, PackInputs):
         last.with_labels = True  # to look at; the protocol is as configured
         dataset = DATASETS.build(loader.dataset)
     colours = palette(max(len(dataset.classes), 1))

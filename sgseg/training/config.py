@@ -10,17 +10,18 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from .aliases import drop_aliases, settle_aliases
+from ..datasets import ImageFolder, LabelledFolder
+from ..registry import find, is_a
 from .batch import settle_stated, share_batch
 from .length import check_length, set_length
 from .loaders import LOADERS
 from .options import check_names, merge_options
+from .presets import apply_preset, read_preset
 from .settings import check_settings, check_training
-from .sizes import apply_preset, read_preset, set_bands, type_name
 
-_HOOKS_OF_MMENGINE = {
-    *("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
-}
+_HOOKS_OF_MMENGINE = frozenset(
+    ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+)
 EVALUATORS = ("val_evaluator", "test_evaluator")
 
 
@@ -43,6 +44,8 @@ def build_config(
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
 
+    The result does not depend on the machine, so one computed here can be run elsewhere.
+
     Args:
         path: config file, or a config, which is copied.
         data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
@@ -59,7 +62,7 @@ def build_config(
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
         preset: sizes of the model, see :func:`read_preset`; default those of the config.
         options: further ``a.b.c=value`` overrides, which win.
-        bands: of the images of a folder; set in its data sets and through the model.
+        bands: of the images of a folder; set in its data sets and for the model.
         epochs: length of the run; stages, rates and evaluations keep their proportions. 1 is a
             trial of any config.
         value_range: values of a folder's images that stand for 0 and 1; default the whole range of
@@ -70,16 +73,13 @@ def build_config(
         FileNotFoundError: for a missing config or data root.
         ValueError: for an argument that this config has no place for.
     """
+    options = options or {}
     config = _read_config(path)
-    source = str(config.filename or "run")
     check_names(config)
-    if training:
-        settle_aliases(config)
-    drop_aliases(config)
     settle_stated(config)
     config.launcher = launcher
     if preset is not None:
-        apply_preset(config, read_preset(preset, source))
+        apply_preset(config, read_preset(preset, str(config.filename or "run")))
     if data is not None:
         _set_data(config, Path(data))
     if label_map is not None:
@@ -87,24 +87,49 @@ def build_config(
     if bands is not None:
         set_image_bands(config, bands)
     if value_range is not None:
-        _set_value_range(config, value_range)
+        low, high = value_range
+        _set_in_folders(config, "value_range", (low, high), "units")
     if num_classes is not None:
-        _set_num_classes(config, num_classes)
+        set_num_classes(config, num_classes)
     if work_dir is not None:
         config.work_dir = str(work_dir)
     if seed is not None:
         config.randomness = dict(config.get("randomness") or {}, seed=seed)
     _set_arithmetic(config, amp, deterministic)
     if epochs is not None:
-        _demand_one_length(epochs, options or {})
+        if (stated := options.get("train_cfg.max_epochs", epochs)) != epochs:
+            raise ValueError(
+                f"--epochs {epochs} and train_cfg.max_epochs={stated} contradict each other; "
+                f"--epochs {stated} alone keeps the proportions of the schedule"
+            )
         set_length(config, epochs, trial=True)
-    merge_options(config, options or {})
+    merge_options(config, options)
     check_settings(config)
     if training:
         check_training(config)
-        share_batch(config, options or {})
+        share_batch(config, options)
     _settle(config)
     return config
+
+
+def set_image_bands(config: Config, bands: int) -> None:
+    """Set the number of bands of a folder's images, in its data sets and for the model.
+
+    Raises:
+        ValueError: for less than one band, or data with bands of their own.
+    """
+    if bands < 1:
+        raise ValueError(f"--bands {bands}: images have at least one")
+    _set_in_folders(config, "bands", bands, "bands")
+    config.model.data_preprocessor.bands = bands
+
+
+def set_num_classes(config: Config, num_classes: int) -> None:
+    """Set the number of clusters, in the head and in the evaluators."""
+    config.model.decode_head.num_classes = num_classes
+    for name in EVALUATORS:
+        if config.get(name):
+            config[name].num_clusters = num_classes
 
 
 def _read_config(given: str | Path | Config) -> Config:
@@ -115,79 +140,45 @@ def _read_config(given: str | Path | Config) -> Config:
     return Config.fromfile(str(given))
 
 
-def _demand_one_length(epochs: int, options: Mapping[str, Any]) -> None:
-    stated = options.get("train_cfg.max_epochs", epochs)
-    if stated != epochs:
+def _datasets(config: Config) -> list[Any]:
+    return [config[name].dataset for name in LOADERS if config.get(name)]
+
+
+def _set_in_folders(config: Config, key: str, value: Any, what: str) -> None:
+    """Set an argument of the data sets; ValueError for those that are no folders of images."""
+    for dataset in _datasets(config):
+        if not is_a(dataset, (ImageFolder, LabelledFolder)):
+            raise ValueError(
+                f"--{key.replace('_', '-')} {value}: {find(dataset.type).__name__} has {what} of "
+                f"its own; a folder of images has the {what} that you say"
+            )
+        dataset[key] = value
+
+
+def _set_label_map(config: Config, label_map: str) -> None:
+    labelled = [dataset for dataset in _datasets(config) if is_a(dataset, LabelledFolder)]
+    if not labelled:
+        raise ValueError("--label-map: this config reads no LabelledFolder")
+    for dataset in labelled:
+        dataset.label_map = label_map
+
+
+def _set_data(config: Config, root: Path) -> None:
+    if not root.is_dir():
+        raise FileNotFoundError(f"--data {root}: no such folder")
+    if config.train_dataloader.dataset.get("root") is None:
         raise ValueError(
-            f"--epochs {epochs} and train_cfg.max_epochs={stated} contradict each other; "
-            f"--epochs {stated} alone keeps the proportions of the schedule"
+            "--data: this config makes its own images; use a config over a data set on disk, for "
+            "example configs/sgseg/sgseg_diffgcn_folder.py"
         )
-
-
-def _settle(config: Config) -> None:
-    """What follows from the config with all its overrides."""
-    _share_value_range(config)
-    _drop_hooks(config)
-    check_length(config)
-    if (seed := (config.get("randomness") or {}).get("seed")) is not None:
-        config.model.seed = seed
-    if not torch.cuda.is_available():
-        _adapt_to_cpu(config)
-
-
-def _drop_hooks(config: Config) -> None:
-    """``default_hooks.NAME=None`` leaves any hook out; mmengine knows that of its own alone."""
-    hooks = config.get("default_hooks") or {}
-    for name in [name for name, hook in hooks.items() if hook is None]:
-        if name not in _HOOKS_OF_MMENGINE:
-            hooks.pop(name)
-
-
-def _share_value_range(config: Config) -> None:
-    """Score images in the units that they are trained in, unless others are stated."""
-    datasets = [(config.get(name) or {}).get("dataset") or {} for name in LOADERS]
-    given = datasets[0].get("value_range")
-    for dataset in datasets[1:]:
-        if given is not None and "root" in dataset:
-            dataset.setdefault("value_range", given)
-
-
-def set_image_bands(config: Config, bands: int) -> None:
-    """Set the number of bands of a folder's images, in its data sets and through the model.
-
-    Raises:
-        ValueError: for less than one band, or data with bands of their own.
-    """
-    for name in LOADERS:
-        dataset = (config.get(name) or {}).get("dataset")
-        if dataset is not None and "bands" not in dataset:
-            raise ValueError(
-                f"--bands {bands}: {type_name(dataset)} has bands of its own; a folder of images "
-                "has as many as you say"
-            )
-        if dataset is not None:
-            dataset.bands = bands
-    set_bands(config.model, bands)
-
-
-def _set_value_range(config: Config, value_range: Sequence[float]) -> None:
-    low, high = value_range
-    for name in LOADERS:
-        dataset = (config.get(name) or {}).get("dataset")
-        if dataset is not None and type_name(dataset) not in ("ImageFolder", "LabelledFolder"):
-            raise ValueError(
-                f"--value-range {low:g} {high:g}: {type_name(dataset)} has units of its own; the "
-                "images of a folder have those that you say"
-            )
-        if dataset is not None:
-            dataset.value_range = (low, high)
-
-
-def _set_num_classes(config: Config, num_classes: int) -> None:
-    config.model.decode_head.num_classes = num_classes
-    for name in EVALUATORS:
-        if config.get(name):
-            config[name].num_clusters = num_classes
+    for dataset in _datasets(config):
+        dataset.root = str(root)
+    scored = config.val_dataloader and is_a(config.val_dataloader.dataset, LabelledFolder)
+    if scored and not (root / "labels").is_dir():
+        for name in (*LOADERS[1:], *EVALUATORS, "val_cfg", "test_cfg"):
+            config[name] = None
+        # Without an evaluation there is no score to keep the best checkpoint by.
+        config.default_hooks.checkpoint.pop("save_best", None)
 
 
 def _set_arithmetic(config: Config, amp: bool, deterministic: bool) -> None:
@@ -199,48 +190,17 @@ def _set_arithmetic(config: Config, amp: bool, deterministic: bool) -> None:
         config.env_cfg.cudnn_benchmark = False
 
 
-def _adapt_to_cpu(config: Config) -> None:
-    """mmengine supposes a GPU per process; on CPUs the same run needs gloo and no device ids."""
-    config.pop("sync_bn", None)  # torch synchronises statistics on GPUs only
-    if config.launcher != "none":
-        config.env_cfg.dist_cfg.backend = "gloo"
-        config.model_wrapper_cfg = dict(
-            type="MMDistributedDataParallel",
-            device_ids=None,
-            broadcast_buffers=False,
-            find_unused_parameters=config.get("find_unused_parameters", False),
-        )
-
-
-def _set_data(config: Config, root: Path) -> None:
-    if not root.is_dir():
-        raise FileNotFoundError(f"--data {root}: no such folder")
-    folder_recipe = config.train_dataloader.dataset.get("root") is not None
-    if not folder_recipe:
-        raise ValueError(
-            "--data: this config makes its own images; use a config over a data set on disk, for "
-            "example configs/sgseg/sgseg_diffgcn_folder.py"
-        )
-    for name in LOADERS:
-        if config.get(name):
-            config[name].dataset.root = str(root)
-    labelled = (
-        config.val_dataloader and type_name(config.val_dataloader.dataset) == "LabelledFolder"
-    )
-    if labelled and not (root / "labels").is_dir():
-        for name in (*LOADERS[1:], *EVALUATORS, "val_cfg", "test_cfg"):
-            config[name] = None
-        # Without an evaluation there is no score to keep the best checkpoint by.
-        config.default_hooks.checkpoint.pop("save_best", None)
-
-
-def _set_label_map(config: Config, label_map: str) -> None:
-    places = [
-        config[name].dataset
-        for name in LOADERS
-        if config.get(name) and type_name(config[name].dataset) == "LabelledFolder"
-    ]
-    if not places:
-        raise ValueError("--label-map: this config reads no LabelledFolder")
-    for dataset in places:
-        dataset.label_map = label_map
+def _settle(config: Config) -> None:
+    """What follows from the config with all its overrides."""
+    # Images are scored in the units that they are trained in, unless others are stated.
+    train, *scored = [(config.get(name) or {}).get("dataset") or {} for name in LOADERS]
+    for dataset in scored:
+        if train.get("value_range") is not None and "root" in dataset:
+            dataset.setdefault("value_range", train["value_range"])
+    hooks = config.get("default_hooks") or {}
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in _HOOKS_OF_MMENGINE:  # of its own alone mmengine knows that None is none
+            hooks.pop(name)
+    check_length(config)
+    if (seed := (config.get("randomness") or {}).get("seed")) is not None:
+        config.model.seed = seed

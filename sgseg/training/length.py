@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..engine.hooks.stage import turns_of
-from .sizes import type_name
+from ..engine.hooks.stage import TrainingStageHook, hook_of, turns_of
 
 
 def set_length(config: Config, epochs: int, trial: bool = False) -> None:
@@ -39,7 +39,7 @@ def set_length(config: Config, epochs: int, trial: bool = False) -> None:
         )
     starts = stage_epochs(kept, total, epochs)
     moved = dict(zip((start for start, _ in kept), starts, strict=True))
-    hook = stage_hook_of(config)
+    hook = hook_of(config, TrainingStageHook)
     if hook is not None:
         hook["stages"] = [(moved[start], name) for start, name in kept]
     factor = epochs / total
@@ -53,7 +53,7 @@ def set_length(config: Config, epochs: int, trial: bool = False) -> None:
 
 
 def check_length(config: Config) -> None:
-    """ValueError if the fall of a learning rate would begin behind the last epoch."""
+    """ValueError if the fall of a learning rate would begin after the last epoch."""
     epochs = (config.get("train_cfg") or {}).get("max_epochs")
     begins = [s.get("begin", 0) for s in schedulers_of(config) if s.get("by_epoch", True)]
     late = max(begins, default=0)
@@ -86,7 +86,7 @@ def untrained(config: Config) -> list[str]:
 
 def stages_of(config: Config) -> list[tuple[int, str]]:
     """First epoch and name of each training stage; one for a method without stages."""
-    hook = stage_hook_of(config)
+    hook = hook_of(config, TrainingStageHook)
     return [(0, "joint")] if hook is None else [(int(a), str(b)) for a, b in hook["stages"]]
 
 
@@ -99,15 +99,19 @@ def stage_epochs(stages: Sequence[tuple[int, str]], total: int, epochs: int) -> 
     return [min(start, epochs - len(starts) + number) for number, start in enumerate(starts)]
 
 
-def stage_hook_of(config: Config) -> Any:
-    """The config of the hook that sets the stages by the epoch; None without one."""
-    hooks = (
-        hook for hook in config.get("custom_hooks") or [] if type_name(hook) == "TrainingStageHook"
-    )
-    return next(hooks, None)
+def stage_lengths(config: Config) -> dict[str, int]:
+    """Epochs of each training stage, in their order; one stage for a method without."""
+    total, stages = int(config.train_cfg.max_epochs), stages_of(config)
+    if turns := turns_of(config):
+        return dict(Counter(turns[epoch % len(turns)] for epoch in range(total)))
+    lengths = dict.fromkeys((name for _, name in stages), 0)
+    ends = [*(start for start, _ in stages[1:]), total]
+    for (start, name), end in zip(stages, ends, strict=True):
+        lengths[name] += max(end - start, 0)
+    return lengths
 
 
 def schedulers_of(config: Config) -> list[Any]:
     """The configs of all parameter schedulers."""
-    found = config.get("param_scheduler") or []
-    return [found] if isinstance(found, Mapping) else list(found)
+    stated = config.get("param_scheduler") or []
+    return [stated] if isinstance(stated, Mapping) else list(stated)

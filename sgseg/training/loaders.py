@@ -1,4 +1,4 @@
-"""Loaders of a config: what follows from the number of worker processes and from the device."""
+"""What of a config follows from the machine it runs on: worker processes, and a device or none."""
 
 from __future__ import annotations
 
@@ -34,3 +34,24 @@ def settle_workers(config: Config) -> None:
                 f"{', '.join(dropped)} of worker processes left out",
                 logger="current",
             )
+
+
+def settle_device(config: Config) -> None:
+    """Without GPUs: gloo, no device ids, and statistics that are not synchronised.
+
+    mmengine supposes a GPU per process, and torch synchronises statistics on GPUs only.
+
+    Args:
+        config: changed in place.
+    """
+    if torch.cuda.is_available():
+        return
+    config.pop("sync_bn", None)
+    if config.launcher != "none":
+        config.env_cfg.dist_cfg.backend = "gloo"
+        config.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel",
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=config.get("find_unused_parameters", False),
+        )

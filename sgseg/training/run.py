@@ -1,4 +1,4 @@
-"""Training and evaluation from a config file, as ``tools/train.py`` and ``tools/test.py`` do."""
+"""Training and test of a config, as ``tools/train.py`` and ``tools/test.py`` do them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..engine.work_dir import clean_start, decide_once, evaluation_place, traini
 from ..io.units import Units
 from .batch import fit_batch
 from .length import untrained
-from .loaders import LOADERS
+from .loaders import LOADERS, settle_device
 from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
 
 
@@ -75,6 +75,7 @@ def train(config: Config, resume: bool = False) -> Runner:
             work dir that holds another run, or a training set that is too small.
     """
     config = copy.deepcopy(config)
+    settle_device(config)
     _join_processes(config)
     datasets = build_datasets(config, LOADERS[:2])
     steps, changed = fit_batch(config, len(datasets[LOADERS[0]]))
@@ -97,7 +98,7 @@ def train(config: Config, resume: bool = False) -> Runner:
     return runner
 
 
-def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
+def test(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
 
     They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the
@@ -118,6 +119,7 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     meta = load_checkpoint(checkpoint).get("meta") or {}
     trained_on = _manifest(meta.get("dataset_meta"))
     config.load_from = str(checkpoint)
+    settle_device(config)
     _join_processes(config)
     datasets = build_datasets(config, LOADERS[2:])
     for name, dataset in datasets.items():
@@ -139,12 +141,12 @@ def evaluate(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     return record
 
 
-def _check_units(dataset: Mapping[str, Any], found: Units, trained_on: Units | None) -> None:
+def _check_units(dataset: Mapping[str, Any], units: Units, trained_on: Units | None) -> None:
     """ValueError for images in other units than the training's of which no range is stated."""
-    if trained_on in (None, found) or dataset.get("value_range") is not None:
+    if trained_on in (None, units) or dataset.get("value_range") is not None:
         return
     raise ValueError(
-        f"The images to score hold {found}, the model was trained on {trained_on}: convert them, "
+        f"The images to score hold {units}, the model was trained on {trained_on}: convert them, "
         "or state which of their values stand for 0 and 1 (--value-range LOW HIGH)"
     )
 

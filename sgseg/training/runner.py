@@ -19,11 +19,11 @@ from mmengine.runner import Runner
 
 from ..engine.checkpoints.newest import newest_checkpoint, sweep_parts
 from ..engine.distributed import failing_together
+from ..engine.untrained import UntrainedLoop
 from ..engine.work_dir import Place, beside_config
-from ..registry import DATASETS
+from ..registry import DATASETS, is_a
 from .batch import Steps
 from .loaders import settle_workers
-from .sizes import type_name
 
 
 def build_datasets(config: Config, loaders: Sequence[str]) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def reuse_datasets(runner: Runner, datasets: Mapping[str, Any]) -> None:
 
 def describe_steps(config: Config, steps: Steps) -> list[str]:
     """The first lines of a training's log; none for a method that takes no steps."""
-    return [] if type_name({"type": "", **config.train_cfg}) == "UntrainedLoop" else steps.lines()
+    return [] if is_a(config.train_cfg, UntrainedLoop) else steps.lines()
 
 
 def build_runner(
@@ -104,9 +104,9 @@ def _newest(folder: Path, runner: Runner) -> Path | None:
 
     All do: a folder that is another on each machine, or lags behind, would begin them apart.
     """
-    found: list[Path | None] = [None]
+    newest: list[Path | None] = [None]
     with failing_together():
         if is_main_process():
-            found[0] = newest_checkpoint(folder, runner.logger.warning)
-    broadcast_object_list(found)
-    return found[0]
+            newest[0] = newest_checkpoint(folder, runner.logger.warning)
+    broadcast_object_list(newest)
+    return newest[0]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string, import_modules_from_strings
 from torch import nn
 
 from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.checkpoints.portable import INSTALLED, config_as_data
-from ..registry import MODELS
-from .arguments import REGISTRIES
-from .config import EVALUATORS, build_config, set_image_bands
+from ..registry import MODELS, REGISTRIES, find
+from .config import build_config, set_image_bands, set_num_classes
 from .loaders import LOADERS
-from .sizes import set_bands, type_name
 
 _OF_PREDICTION = ("model", "predict_side")
 """What label maps depend on, beside the weights."""
@@ -49,9 +46,18 @@ def saved_config(saved: Mapping[str, Any], path: str | Path = "checkpoint") -> C
             "with as well, CONFIG CHECKPOINT"
         )
     config = Config(dict(saved["config"]))
-    _import_custom(config, path)
+    listed = (config.get("custom_imports") or {}).get("imports") or []
+    modules = [listed] if isinstance(listed, str) else list(listed)
+    for module in modules:
+        try:
+            import_modules_from_strings(module)
+        except ImportError as error:
+            raise ValueError(
+                f"{path}: needs the module {module!r} that it was trained with, which cannot be "
+                f"imported here ({error}); put its folder into PYTHONPATH"
+            ) from error
     for key, name in _built_names(config.to_dict()):
-        if not _may_be_built(name, _custom_modules(config)):
+        if not _may_be_built(name, modules):
             raise ValueError(
                 f"{path}: its config names {name!r} ({key}), which is no registered class here; "
                 "install or import what it was trained with (custom_imports)"
@@ -85,33 +91,27 @@ def config_for(
     """
     saved = load_checkpoint(checkpoint) if saved is None else saved
     overrides = {"training": False, **overrides}
-    if "config" not in saved and given is not None:
-        return _elsewhere(build_config(given, **overrides), overrides)
-    own = saved_config(saved, checkpoint)
-    if given is None and overrides.get("preset") is not None:
-        raise ValueError(
-            f"--preset {overrides['preset']}: {checkpoint} carries the sizes it was trained at; "
-            "leave the preset out"
-        )
+    own = saved_config(saved, checkpoint) if given is None or "config" in saved else None
     if given is None:
+        if overrides.get("preset") is not None:
+            raise ValueError(
+                f"--preset {overrides['preset']}: {checkpoint} carries the sizes it was trained "
+                "at; leave the preset out"
+            )
         return build_config(own, **overrides)
-    config, own = build_config(given, **overrides), _with_model_overrides(own, overrides)
-    differing = sorted(_differences(_prediction(config), _prediction(own)))
-    if differing:
-        print_log(
-            f"{checkpoint} was trained with another config than the one given; its own is taken "
-            f"for {', '.join(differing)}",
-            logger="current",
-            level=30,
-        )
-    _take_model(config, own)
-    return _elsewhere(config, overrides)
-
-
-def _elsewhere(config: Config, overrides: Mapping[str, Any]) -> Config:
-    """Without the folder that a file names: as in the config that a run dumps, a training's."""
-    if overrides.get("work_dir") is None:
+    config = build_config(given, **overrides)
+    if overrides.get("work_dir") is None:  # as in the config that a run dumps, a training's
         config.pop("work_dir", None)
+    if own is not None:
+        own = _with_model_overrides(own, overrides)
+        if differing := sorted(_differences(_prediction(config), _prediction(own))):
+            print_log(
+                f"{checkpoint} was trained with another config than the one given; its own is "
+                f"taken for {', '.join(differing)}",
+                logger="current",
+                level=logging.WARNING,
+            )
+        _take_model(config, own)
     return config
 
 
@@ -140,7 +140,7 @@ def _with_model_overrides(own: Config, overrides: Mapping[str, Any]) -> Config:
         if key.split(".")[0] in (*_OF_PREDICTION, "custom_imports")
     }
     if overrides.get("bands") is not None:
-        set_bands(own.model, overrides["bands"])
+        own.model.data_preprocessor.bands = overrides["bands"]
     classes = overrides.get("num_classes")
     return build_config(own, num_classes=classes, options=options, training=False)
 
@@ -158,9 +158,7 @@ def _take_model(config: Config, own: Config) -> None:
     datasets = [(config.get(name) or {}).get("dataset") for name in LOADERS]
     if any(dataset is not None and dataset.get("bands", bands) != bands for dataset in datasets):
         set_image_bands(config, bands)
-    for name in EVALUATORS:
-        if config.get(name) and "num_clusters" in config[name]:
-            config[name].num_clusters = clusters
+    set_num_classes(config, clusters)
 
 
 def _differences(given: Any, own: Any, place: str = "") -> Iterator[str]:
@@ -170,30 +168,11 @@ def _differences(given: Any, own: Any, place: str = "") -> Iterator[str]:
             if key != "seed":
                 inside = f"{place}.{key}" if place else str(key)
                 yield from _differences(given.get(key), own.get(key), inside)
-    elif _comparable(given, place) != _comparable(own, place):
+        return
+    values = [find(v) if place.endswith("type") else v for v in (given, own)]
+    given, own = (list(v) if isinstance(v, tuple) else v for v in values)
+    if given != own:
         yield place
-
-
-def _comparable(value: Any, place: str) -> Any:
-    if isinstance(value, str) and place.endswith("type"):
-        return type_name(dict(type=value))
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _custom_modules(config: Config) -> list[str]:
-    listed = (config.get("custom_imports") or {}).get("imports") or []
-    return [listed] if isinstance(listed, str) else list(listed)
-
-
-def _import_custom(config: Config, path: str | Path) -> None:
-    for module in _custom_modules(config):
-        try:
-            import_modules_from_strings(module)
-        except ImportError as error:
-            raise ValueError(
-                f"{path}: needs the module {module!r} that it was trained with, which cannot be "
-                f"imported here ({error}); put its folder into PYTHONPATH"
-            ) from error
 
 
 def _built_names(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
@@ -211,20 +190,13 @@ def _built_names(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
 
 def _may_be_built(name: str, custom: Sequence[str]) -> bool:
     """Whether a name is that of a registered class or function, or of a module of torch."""
-    known: dict[str, list[Any]] = {}
-    for registry in _with_parents():
+    for registry in REGISTRIES:
         registry.import_from_location()
-        for short, built in registry.module_dict.items():
-            known.setdefault(short, []).append(built)
     if "." not in name:
-        return name in known
+        return any(name in registry.module_dict for registry in REGISTRIES)
     if name.split(".")[0] not in {*INSTALLED, *(module.split(".")[0] for module in custom)}:
         return False
     built = get_object_from_string(name)
-    if any(built is one for one in itertools.chain.from_iterable(known.values())):
+    if inspect.isclass(built) and issubclass(built, nn.Module):
         return True
-    return inspect.isclass(built) and issubclass(built, nn.Module)
-
-
-def _with_parents() -> list[Registry]:
-    return [*REGISTRIES, *(each.parent for each in REGISTRIES if each.parent is not None)]
+    return any(built is each for known in REGISTRIES for each in known.module_dict.values())

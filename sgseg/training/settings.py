@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,8 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from ..engine import ModuleLRConstructor
-from .arguments import find, value_at
+from ..registry import find, is_a
+from .arguments import value_at
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LARGEST_SEED = 2**32 - 1
@@ -69,22 +69,30 @@ def check_training(config: Config) -> None:
             "compile is set: the training step cannot be compiled; leave it out. A trained model "
             "can be: Segmenter(..., compile=True)"
         )
-    _check_length(config)
-    _check_rates(config)
-    _check_sampler(config)
-    _check_best(config)
-    _check_scaling(config)
-
-
-def _check_length(config: Config) -> None:
-    loop = find(_value(config, "train_cfg.type"))
+    loop, sampler = config.get("train_cfg"), _value(config, "train_dataloader.sampler")
     for base, key in ((EpochBasedTrainLoop, "max_epochs"), (IterBasedTrainLoop, "max_iters")):
-        if _is_a(loop, base) and _value(config, f"train_cfg.{key}") is None:
-            raise ValueError(f"train_cfg.{key} is not set, and {loop.__name__} needs it: set it")
+        if is_a(loop, base) and loop.get(key) is None:
+            name = find(loop.type).__name__
+            raise ValueError(f"train_cfg.{key} is not set, and {name} needs it: set it")
+    if is_a(sampler, InfiniteSampler) and is_a(loop, EpochBasedTrainLoop):
+        raise ValueError(
+            f"train_dataloader.sampler.type = {find(sampler.type).__name__}: it never ends, so "
+            f"neither would the first epoch of {find(loop.type).__name__}; leave the sampler of "
+            "the config"
+        )
+    stated = _value(config, "default_hooks.checkpoint.save_best")
+    scores = getattr(find(_value(config, "val_evaluator.type")), "SCORES", None)
+    for score in [stated] if isinstance(stated, str) else stated or ():
+        if scores is not None and score not in (*scores, "auto"):
+            raise ValueError(
+                f"default_hooks.checkpoint.save_best = {score!r}: the evaluation gives no such "
+                f"score; choose one of {', '.join(scores)}, or None"
+            )
+    _check_rates(config)
 
 
 def _check_rates(config: Config) -> None:
-    """Rates that the constructor of the optimiser does not read."""
+    """ValueError for rates that are not read, or that belong to no stated batch."""
     constructor = find(_value(config, "optim_wrapper.constructor"))
     rates = _value(config, "optim_wrapper.paramwise_cfg.lr")
     if rates and constructor in (None, DefaultOptimWrapperConstructor):
@@ -96,37 +104,9 @@ def _check_rates(config: Config) -> None:
     if constructor is ModuleLRConstructor and single is not None:
         raise ValueError(
             f"optim_wrapper.optimizer.lr = {single!r}: every part of the model has a rate of its "
-            "own, so it would do nothing; set learning_rates.PART for a PART of "
+            "own, so it would do nothing; set optim_wrapper.paramwise_cfg.lr.PART for a PART of "
             f"{', '.join(rates or ())}"
         )
-
-
-def _check_sampler(config: Config) -> None:
-    sampler = find(_value(config, "train_dataloader.sampler.type"))
-    loop = find(_value(config, "train_cfg.type"))
-    if _is_a(sampler, InfiniteSampler) and _is_a(loop, EpochBasedTrainLoop):
-        raise ValueError(
-            f"train_dataloader.sampler.type = {sampler.__name__}: it never ends, so neither would "
-            f"the first epoch of {loop.__name__}; leave the sampler of the config"
-        )
-
-
-def _check_best(config: Config) -> None:
-    """A score to keep the best checkpoint by that the evaluation does not give."""
-    stated = _value(config, "default_hooks.checkpoint.save_best")
-    evaluator = config.get("val_evaluator")
-    if stated is None or not isinstance(evaluator, Mapping):
-        return
-    given = getattr(find(evaluator.get("type")), "SCORES", None)
-    for score in [stated] if isinstance(stated, str) else stated:
-        if given is not None and score not in (*given, "auto"):
-            raise ValueError(
-                f"default_hooks.checkpoint.save_best = {score!r}: the evaluation gives no such "
-                f"score; choose one of {', '.join(given)}, or None"
-            )
-
-
-def _check_scaling(config: Config) -> None:
     scaling = config.get("auto_scale_lr") or {}
     if scaling.get("enable") and "base_batch_size" not in scaling:
         raise ValueError(
@@ -141,7 +121,3 @@ def _value(config: Config, key: str) -> Any:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_a(kind: Any, base: type) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, base)

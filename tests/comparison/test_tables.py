@@ -35,9 +35,13 @@ TINY = {
     "train_cfg.val_interval": 1,
 }
 ROWS = (
-    Row("none", change=dict(neck=None), paper=dict(coco15=35.7)),
+    Row(
+        "none",
+        overrides={"model.neck": None, "model.losses.total_variation": None},
+        paper=dict(coco15=35.7),
+    ),
     Row("DiffGCN", paper=dict(coco15=39.4)),
-    Row("IIC", method="absent", paper=dict(coco15=27.7)),
+    Row("IIC", config="absent", paper=dict(coco15=27.7)),
     Row("K-Means", baseline="kmeans", paper=dict(coco15=14.1)),
     Row("Random CNN", baseline="untrained", paper=dict(coco15=19.4)),
 )

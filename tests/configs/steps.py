@@ -42,13 +42,11 @@ def shrunk(path: Path) -> Config:
 
 
 def stages(config: Config) -> list[str | None]:
-    """Every stage that the config's hooks set; [None] where a model has but one."""
-    found: list[str] = []
-    for hook in config.custom_hooks:
-        if "stages" in hook:
-            built = HOOKS.build(hook)
-            found += [built.stage_at(epoch) for epoch in range(config.train_cfg.max_epochs)]
-    return list(dict.fromkeys(found)) or [None]
+    """Every stage that the config's hook sets; [None] where a model has but one."""
+    if "stage" not in config.default_hooks:
+        return [None]
+    hook = HOOKS.build(config.default_hooks.stage)
+    return list(dict.fromkeys(map(hook.stage_at, range(config.train_cfg.max_epochs))))
 
 
 def steps(path: Path) -> Iterator[tuple[str, Config, str | None]]:

@@ -161,8 +161,8 @@ def test_ac_as_published(name: str, rate: float, images: int) -> None:
 def test_kmeans_as_published() -> None:
     """A million pixels, k-means++ (scikit-learn's default) with three starts."""
     config = load("kmeans_coco15")
-    (hook,) = (h for h in config.custom_hooks if h["type"] is ClusterFeaturesHook)
-    assert hook.pixels == 1_000_000
+    hook = config.default_hooks.clustering
+    assert hook.type is ClusterFeaturesHook and hook.pixels == 1_000_000
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -171,8 +171,8 @@ def test_random_cnn_is_iic_without_steps(data: str) -> None:
     untrained, trained = load(f"random_cnn_{data}"), load(f"iic_{data}")
     assert untrained.model == trained.model
     assert untrained.train_cfg.type.__name__ == "UntrainedLoop"
-    left = {hook.type for hook in trained.custom_hooks} - {h.type for h in untrained.custom_hooks}
-    assert left == {AlternatingStageHook}
+    assert trained.default_hooks.pop("stage").type is AlternatingStageHook
+    assert untrained.default_hooks == trained.default_hooks
 
 
 @pytest.mark.parametrize("method", ["infoseg", "inmars"])

@@ -7,31 +7,15 @@ import pytest
 from mmengine.config import Config
 
 from sgseg.training import build_config
-from sgseg.training.length import stage_hook_of, untrained
-from sgseg.training.options import merge_options
-from sgseg.training.sizes import type_name
+from sgseg.training.length import stages_of, untrained
+from tests.configs.test_own_files import ALL
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "sgseg"
-ALL = sorted(p for p in CONFIGS.parent.glob("[a-z]*/*.py") if p.parent.name != "tables")
-
-
-_ARGUMENT = dict(
-    TrainingStageHook="stages",
-    AlternatingStageHook="stages",
-    SetStatisticsHook="images",
-    ClusterFeaturesHook="pixels",
-)
 
 
 def built(name: str = "sgseg_diffgcn_mosaic", **arguments: Any) -> Config:
     """A config by its name."""
     return build_config(CONFIGS.parent / name.split("_")[0] / f"{name}.py", **arguments)
-
-
-def hook(config: Config, kind: str) -> Any:
-    """The config of a hook of ``custom_hooks`` by its class."""
-    (found,) = [each for each in config.custom_hooks if kind in str(each["type"])]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -54,11 +38,10 @@ def hook(config: Config, kind: str) -> Any:
         ("default_hooks.chpoint.interval", "default_hooks.checkpoint.interval"),
         ("val_evaluator.num_cluster", "val_evaluator.num_clusters"),
         ("randomness.sead", "randomness.seed"),
-        ("learning_rates.nek", "learning_rates.neck"),
-        ("stage_hook.stage", "stage_hook.stages"),
-        ("custom_hooks.2.cout", "custom_hooks.2.count"),
-        ("PictureHook.cout", "PictureHook.count"),
-        ("stage_hok.stages", "stage_hook.stages"),
+        ("optim_wrapper.paramwise_cfg.lr.nek", "optim_wrapper.paramwise_cfg.lr.neck"),
+        ("default_hooks.stage.stage", "default_hooks.stage.stages"),
+        ("default_hooks.pictures.cout", "default_hooks.pictures.count"),
+        ("default_hooks.stag.stages", "default_hooks.stage.stages"),
     ],
 )
 def test_a_misspelt_key_is_refused_with_the_nearest(key: str, nearest: str) -> None:
@@ -69,30 +52,24 @@ def test_a_misspelt_key_is_refused_with_the_nearest(key: str, nearest: str) -> N
     assert f"did you mean {nearest}?" in str(caught.value)
 
 
-def test_second_names_reach_what_they_name() -> None:
-    """``learning_rates``, hooks by their name in the files, and hooks by their class."""
+def test_hooks_and_rates_are_reached_by_their_names() -> None:
+    """Whatever a config holds has one name, on the command line as in files."""
     options = {
-        "learning_rates.neck": 0.125,
-        "stage_hook.stages": [(0, "joint")],
-        "PictureHook.count": 3,
+        "optim_wrapper.paramwise_cfg.lr.neck": 0.125,
+        "default_hooks.stage.stages": [(0, "joint")],
+        "default_hooks.pictures.count": 3,
         "param_scheduler.0.begin": 0,
     }
     config = built(options=options)
     assert config.optim_wrapper.paramwise_cfg.lr.neck == 0.125
-    assert hook(config, "TrainingStageHook").stages == [(0, "joint")]
-    assert hook(config, "PictureHook").count == 3
-    kmeans = built("kmeans_mosaic", options={"clustering_hook.pixels": 1234})
-    assert hook(kmeans, "ClusterFeaturesHook").pixels == 1234
-    # What a run writes down has each setting once: a second one would seem to be another.
-    assert not {"learning_rates", "stage_hook", "clustering_hook"} & {*config, *kmeans}
+    assert stages_of(config) == [(0, "joint")]
+    assert config.default_hooks.pictures.count == 3 and config.param_scheduler[0].begin == 0
+    kmeans = built("kmeans_mosaic", options={"default_hooks.clustering.pixels": 1234})
+    assert kmeans.default_hooks.clustering.pixels == 1234
 
 
-def test_one_key_by_two_names_and_keys_of_what_is_not_there(tmp_path: Path) -> None:
-    """Both are said, not settled by the order, nor by an error from the depth."""
-    place = [type_name(each) for each in built().custom_hooks].index("PictureHook")
-    twice = {"PictureHook.count": 3, f"custom_hooks.{place}.count": 4}
-    with pytest.raises(ValueError, match=rf"PictureHook.count and custom_hooks.{place}.count are"):
-        built(options=twice)
+def test_keys_of_what_is_not_there(tmp_path: Path) -> None:
+    """They are said, not left to an error from the depth."""
     (tmp_path / "images").mkdir()
     with pytest.raises(ValueError, match="no val_dataloader .nothing is scored without labels/"):
         built("sgseg_diffgcn_folder", data=tmp_path, options={"val_dataloader.num_workers": 0})
@@ -100,23 +77,10 @@ def test_one_key_by_two_names_and_keys_of_what_is_not_there(tmp_path: Path) -> N
         built("sgseg_nognn_coco15", options={"model.neck.knn": 3})
 
 
-def test_every_second_name_in_a_shipped_config_works_or_is_refused() -> None:
-    """No config file has a helper that the command line takes without a word."""
-    for path in ALL:
-        plain = Config.fromfile(path)
-        for name in ("stage_hook", "turns_hook", "statistics_hook", "clustering_hook"):
-            if name not in plain:
-                continue
-            kind = type_name(plain[name])
-            used = [each for each in plain.custom_hooks if kind in str(each["type"])]
-            key = _ARGUMENT[kind]
-            if used:
-                config = Config(plain.to_dict())
-                merge_options(config, {f"{name}.{key}": 7})
-                assert hook(config, kind)[key] == 7, (path.stem, name)
-            else:
-                with pytest.raises(ValueError, match=name):
-                    merge_options(plain, {f"{name}.{key}": 7})
+def test_a_part_that_two_loaders_share_is_set_in_one() -> None:
+    """Files say ``test_dataloader = val_dataloader``; an override of one leaves the other."""
+    config = built(options={"val_dataloader.batch_size": 7})
+    assert (config.val_dataloader.batch_size, config.test_dataloader.batch_size) == (7, 64)
 
 
 def test_what_is_new_and_read_is_taken() -> None:
@@ -165,9 +129,9 @@ def test_a_misspelt_name_in_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_preset_keeps_the_ablation(name: str, ratios: tuple[float, float], preset: str) -> None:
     """A quarter of the recipe's N is a quarter of the preset's, and so for k, as in tables."""
     config = built(name, preset=preset)
-    sizes = Config.fromfile(CONFIGS.parent / "_base_" / "presets" / f"{preset}.py").preset
-    wanted_n = max(2, round(ratios[0] * sizes["num_superpixels"]))
-    wanted_k = min(max(1, round(ratios[1] * sizes["knn"])), wanted_n - 1)
+    sizes = Config.fromfile(CONFIGS.parent / "_base_" / "presets" / f"{preset}.py").sizes
+    wanted_n = max(2, round(ratios[0] * sizes.SPNN.num_superpixels))
+    wanted_k = min(max(1, round(ratios[1] * sizes.GraphNeck.knn)), wanted_n - 1)
     assert config.model.backbone.num_superpixels == wanted_n
     assert config.model.neck.knn == wanted_k
 
@@ -187,16 +151,14 @@ def test_one_epoch_of_every_config(path: Path) -> None:
     """``--epochs 1`` is a trial of any config: one epoch, the last stage, evaluated, rates set."""
     config = build_config(path, epochs=1)
     assert config.train_cfg.max_epochs == 1 and config.train_cfg.get("val_begin", 1) == 1
-    hooks = (stage_hook_of(config), stage_hook_of(build_config(path)))
-    if None not in hooks:
-        assert [tuple(each) for each in hooks[0].stages] == [(0, hooks[1].stages[-1][1])]
+    assert stages_of(config) == [(0, stages_of(build_config(path))[-1][1])]
 
 
 def test_more_epochs_keep_the_proportions() -> None:
     """Twice the epochs: stages, rates and evaluations begin twice as late."""
     plain = built()
     longer = built(epochs=2 * plain.train_cfg.max_epochs)
-    one, two = (hook(config, "TrainingStageHook").stages for config in (plain, longer))
+    one, two = stages_of(plain), stages_of(longer)
     assert [2 * start for start, _ in one] == [start for start, _ in two]
     assert longer.param_scheduler[0].begin == 2 * plain.param_scheduler[0].begin
     with pytest.raises(ValueError, match="--epochs 0"):
@@ -212,7 +174,7 @@ def test_a_run_that_ends_before_its_stages_says_so(epochs: int) -> None:
 
 def test_only_what_is_left_untrained_is_said() -> None:
     """Superpixels by themselves are, IIC's second head in one epoch is; whole runs are not."""
-    alone = {"stage_hook.stages": [(0, "superpixel")], "param_scheduler.0.begin": 0}
+    alone = {"default_hooks.stage.stages": [(0, "superpixel")], "param_scheduler.0.begin": 0}
     (said,) = untrained(built(options=alone))
     assert "decode_head" in said and "--epochs" not in said
     assert "trains auxiliary_head alone: decode_head" in untrained(built("iic_mosaic", epochs=1))[0]

@@ -25,7 +25,7 @@ def built(**arguments: Any) -> Config:
         ("optim_wrapper.paramwise_cfg.norm_decay_mult", 0, "it has lr"),
         ("optim_wrapper.paramwise_cfg.custom_keys.neck.lr_mult", 0, "it has lr"),
         ("optim_wrapper.optimizer.paramwise_cfg", 1, "has no key 'paramwise_cfg'"),
-        ("optim_wrapper.optimizer.lr", 1, "set learning_rates.PART"),
+        ("optim_wrapper.optimizer.lr", 1, "set optim_wrapper.paramwise_cfg.lr.PART"),
         ("optim_wrapper.optimizer.type", "Adamm", "did you mean Adam"),
         ("optim_wrapper.clip_grad.maxnorm", 1.0, "optim_wrapper.clip_grad.max_norm"),
         ("optim_wrapper.constructor", "DefaultOptimWrapperConstructor", "ModuleLRConstructor"),
@@ -49,13 +49,15 @@ def built(**arguments: Any) -> Config:
         ("log_level", "LOUD", "DEBUG, INFO"),
         ("auto_scale_lr.enable", True, "auto_scale_lr.base_batch_size"),
         ("custom_imports.imports", "nonesuch", "Failed to import nonesuch"),
-        ("learning_rates", 0.1, "learning_rates.KEY="),
-        ("PictureHook", 3, "PictureHook=None"),
-        ("custom_hooks.0", 3, "custom_hooks.0=None"),
-        ("custom_hooks.44.count", 3, "numbered 0 to 5"),
-        ("custom_hooks.0._delete_", True, "an entry of a list"),
-        ("stage_hook.stages.9", 3, "numbered 0 to 1"),
-        ("stage_hook.stages.0.x", 3, "has no keys"),
+        ("lr", 0.1, "set optim_wrapper.paramwise_cfg.lr.PART"),
+        ("default_hooks.pictures", 3, "default_hooks.pictures=None"),
+        ("model.neck", 3, "model.neck.KEY="),
+        ("param_scheduler.0", 3, "param_scheduler.0=None"),
+        ("param_scheduler.44.begin", 3, "numbered 0 to 0"),
+        ("param_scheduler.0._delete_", True, "an entry of a list"),
+        ("custom_hooks.0.count", 3, "has no entries to set"),
+        ("default_hooks.stage.stages.9", 3, "numbered 0 to 1"),
+        ("default_hooks.stage.stages.0.x", 3, "has no keys"),
         ("optim_wrapper.optimizer._delete_", True, "set optim_wrapper.optimizer.type"),
         ("model.type", "IIC", "takes no neck, fusion"),
         ("model", None, "a config is of a model"),
@@ -91,15 +93,15 @@ def test_another_optimiser_is_built(kind: str, delete: bool) -> None:
     assert ("betas" in config.optimizer) == (kind == "AdamW" and not delete)
 
 
-def test_hooks_are_left_out_and_entries_set() -> None:
-    """By class, by name in the files and by number; the others stay in their order."""
-    whole = [str(hook["type"]) for hook in built().custom_hooks]
-    options = {"PictureHook": None, "stage_hook": None, "custom_hooks.0": None}
-    kept = [str(hook["type"]) for hook in built(options=options).custom_hooks]
-    gone = ("PictureHook", "TrainingStageHook")
-    assert kept == [kind for kind in whole[1:] if not any(name in kind for name in gone)]
-    config = built(options={"stage_hook.stages.1": (3, "joint")})
-    assert config.custom_hooks[-1].stages == [(0, "superpixel"), (3, "joint")]
+def test_parts_are_left_out_and_entries_set() -> None:
+    """Hooks by name, entries of lists by number; the others stay in their order."""
+    whole = list(built().default_hooks)
+    options = {"default_hooks.pictures": None, "default_hooks.stage": None}
+    kept = built(options={**options, "param_scheduler.0": None})
+    assert list(kept.default_hooks) == [n for n in whole if f"default_hooks.{n}" not in options]
+    assert kept.param_scheduler == []
+    config = built(options={"default_hooks.stage.stages.1": (3, "joint")})
+    assert config.default_hooks.stage.stages == [(0, "superpixel"), (3, "joint")]
 
 
 def test_the_constructor_refuses_what_it_does_not_read() -> None:
@@ -119,7 +121,7 @@ def test_scores_are_those_of_an_evaluation() -> None:
     [
         ("custom_hooks=[dict(type='EMAHook',momentum=0.001)]", "config file"),
         ("model={'a':1}", "config file"),
-        ("stage_hook.stages=[(0,joint)", "brackets"),
+        ("default_hooks.stage.stages=[(0,joint)", "brackets"),
         ("nothing", "KEY=VALUE"),
     ],
 )

@@ -11,11 +11,12 @@ import torch
 from mmengine.config import Config
 from sklearn.cluster import KMeans
 
-from sgseg.engine import AlternatingStageHook, ClusterFeaturesHook, PictureHook
+from sgseg.engine import AlternatingStageHook, ClusterFeaturesHook
 from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.hooks.clustering import fit_centres, sample_features
 from sgseg.models import PixelKMeans
-from sgseg.training import build_config, evaluate, train
+from sgseg.training import build_config, train
+from sgseg.training import test as evaluate
 from tests.conftest import ROOT
 
 SMALL = {
@@ -25,14 +26,14 @@ SMALL = {
     "val_dataloader.dataset.size": 24,
     "test_dataloader.dataset.length": 6,
     "test_dataloader.dataset.size": 24,
-    "custom_hooks.2.count": 2,
+    "default_hooks.pictures.count": 2,
 }
 
 
 def without_pictures(path: Path, **arguments: Any) -> Config:
     """A config that draws nothing, which takes longer here than training."""
     config = build_config(path, **arguments)
-    config.custom_hooks = [h for h in config.custom_hooks if h["type"] is not PictureHook]
+    config.default_hooks.pop("pictures")
     return config
 
 

@@ -65,11 +65,9 @@ def two_stages(tiny_config: ConfigMaker, work_dir: Path, epochs: int, **options:
     config = tiny_config(work_dir, **options)
     config.train_dataloader.dataset.length = 4 * STEPS
     config.train_cfg.max_epochs = epochs
-    kept = ("Plain", "Record", "Stage", "Memory")
-    config.custom_hooks = [h for h in config.custom_hooks if any(k in str(h["type"]) for k in kept)]
-    for hook in config.custom_hooks:
-        if "Stage" in str(hook["type"]):
-            hook.stages = [(0, "superpixel"), (1, "segmentation")]
+    for name in ("pictures", "buffers"):
+        config.default_hooks.pop(name)
+    config.default_hooks.stage.stages = [(0, "superpixel"), (1, "segmentation")]
     config.custom_hooks.append(dict(type="Witness"))
     config.default_hooks.label_free.images = 2
     return config

@@ -60,7 +60,8 @@ def test_a_resumed_run_follows_its_config(
     """Three epochs and then three more have the rates of six from the start, doubled if asked."""
     shutil.copytree(first[0], tmp_path, dirs_exist_ok=True)
     base = quick_config(tmp_path).optim_wrapper.paramwise_cfg.lr
-    options = {f"learning_rates.{part}": factor * rate for part, rate in base.items()}
+    place = "optim_wrapper.paramwise_cfg.lr"
+    options = {f"{place}.{part}": factor * rate for part, rate in base.items()}
     resumed = rates(tmp_path, 6, resume=True, **options)
     assert "resumed with another schedule" in "".join(capfd.readouterr())
     assert sorted(resumed) == list(range(6, 12))

@@ -25,7 +25,7 @@ LIMITS = dict(one_cluster=0.95, no_information=0.01, dead_superpixels=0.5)
 
 def quiet(config: Config) -> Config:
     """Without pictures, which take longer than the training."""
-    config.custom_hooks = [h for h in config.custom_hooks if "PictureHook" not in str(h["type"])]
+    config.default_hooks.pop("pictures")
     return config
 
 
@@ -157,7 +157,7 @@ def test_a_planted_collapse_is_said_within_an_epoch(
     config = quiet(tiny_config(tmp_path, **{"default_hooks.guard.stop": True}))
     config.model.backbone.logit_norm = False
     config.custom_hooks.append(dict(type="PlantCollapse"))
-    config.custom_hooks[4].stages = [(0, "joint")]
+    config.default_hooks.stage.stages = [(0, "joint")]
     config.optim_wrapper.paramwise_cfg.lr = dict.fromkeys(
         ("backbone", "neck", "decode_head", "fusion"), 0.0
     )

@@ -26,7 +26,8 @@ from sgseg.inference import Segmenter
 from sgseg.inference.folder import BadImagesError, segment_folder
 from sgseg.inference.tiling import windows
 from sgseg.io.images import read_pixels
-from sgseg.training import build_config, evaluate, train
+from sgseg.training import build_config, train
+from sgseg.training import test as evaluate
 from tests.conftest import ROOT
 from tests.field import scenes
 
@@ -41,7 +42,7 @@ QUICK: dict[str, Any] = {
     "val_dataloader.dataset.transforms.0.size": 32,
     "val_dataloader.dataset.transforms.1.size": 32,
     "predict_side": 32,
-    "PictureHook.interval": 0,
+    "default_hooks.pictures.interval": 0,
 }
 
 

@@ -51,7 +51,7 @@ class NoiseHook(Hook):
 def quick_config(work_dir: Path, **options: Any) -> Config:
     """The tiny recipe of three epochs, without pictures."""
     config = tiny_config(work_dir, **options)
-    config.custom_hooks = [h for h in config.custom_hooks if "Picture" not in str(h["type"])]
+    config.default_hooks.pop("pictures")
     return config
 
 

@@ -14,7 +14,8 @@ from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.models.layers.dilated_depthwise import DilatedDepthwise
 from sgseg.models.losses import SmoothnessLoss
 from sgseg.registry import MODELS
-from sgseg.training import evaluate, train
+from sgseg.training import test as evaluate
+from sgseg.training import train
 from tests.reliability.runs import NoiseHook, difference, noisy_config, quick_config
 
 
@@ -138,7 +139,7 @@ def test_deterministic_runs(tmp_path: Path) -> None:
                 options=TINY,
             )
             assert config.env_cfg.cudnn_benchmark is False
-            config.custom_hooks.pop(2)
+            config.default_hooks.pop("pictures")
             train(config)
             assert torch.are_deterministic_algorithms_enabled()
             saved.append(load_checkpoint(tmp_path / name / "epoch_3.pth")["state_dict"])

@@ -14,7 +14,7 @@ from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.hooks.label_free import score_images
 from sgseg.evaluation import LabelFreeScores
 from sgseg.registry import DATASETS, MODELS
-from sgseg.training import evaluate
+from sgseg.training import test as evaluate
 from tests.reliability.ranks import EPOCH, Left, config_for, on_ranks, run
 from tests.reliability.runs import quick_config
 
@@ -35,9 +35,7 @@ def through_the_stages(rank: int, folder: str) -> tuple[Left, list[dict[str, tor
 
     config = config_for(folder, **FEW)
     config.custom_hooks = [h for h in config.custom_hooks if h["type"] != "NoiseHook"]
-    for hook in config.custom_hooks:
-        if "stages" in hook:
-            hook["stages"] = STAGES
+    config.default_hooks.stage.stages = STAGES
     return run(config, Watch), weights
 
 

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from sgseg.datasets.prepare import prepare_coco_stuff, prepare_potsdam
 from sgseg.datasets.verify import verify
 from sgseg.engine.checkpoints.loading import load_checkpoint
-from sgseg.training import build_config, evaluate, train
+from sgseg.training import build_config, train
+from sgseg.training import test as evaluate
 from tests.conftest import ROOT
 from tests.datasets import samples
 
@@ -40,14 +41,12 @@ def tiny(bands: int) -> dict[str, Any]:
     return {
         "model.backbone.num_superpixels": 8,
         "model.backbone.base_channels": 2,
-        "model.neck.in_channels": 2 + bands + 16,
         "model.neck.channels": 4,
         "model.neck.knn": 3,
-        "model.decode_head.in_channels": bands + 4,
         "model.decode_head.base_channels": 4,
         "train_cfg.max_epochs": 1,
         "train_cfg.val_begin": 1,
-        "custom_hooks.4.stages": [(0, "joint")],
+        "default_hooks.stage.stages": [(0, "joint")],
         **{f"{name}.batch_size": 3 for name in loaders},
         **{f"{name}.num_workers": 0 for name in loaders},
         **{f"{name}.persistent_workers": False for name in loaders},
@@ -80,7 +79,7 @@ def config(name: str, cache: Path, work_dir: Path, **options: Any) -> Config:
     built = build_config(
         ROOT / f"configs/sgseg/sgseg_diffgcn_{name}.py", data=cache, work_dir=work_dir
     )
-    del built.custom_hooks[2]  # the pictures, which take longer than the training
+    built.default_hooks.pop("pictures")  # the pictures, which take longer than the training
     built.merge_from_dict(tiny(CONFIGS[name][1]) | options)
     return built
 

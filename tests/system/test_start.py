@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.training import build_config, evaluate, train
+from sgseg.training import build_config, train
+from sgseg.training import test as evaluate
 from tests.conftest import ROOT, TINY
 from tests.reliability.runs import in_a_process
 from tests.reliability.test_torchrun import free_port
@@ -25,7 +26,7 @@ QUICK: dict[str, Any] = {
     "train_dataloader.dataset.size": 32,
     "total_batch_size": 8,
     "train_dataloader.dataset.length": 21,
-    "PictureHook.interval": 0,
+    "default_hooks.pictures.interval": 0,
 }
 """The tiny recipe with the total of the mosaic: two steps an epoch, five images left out."""
 NET = {k: v for k, v in TINY.items() if k.startswith("model.")}

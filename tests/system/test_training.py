@@ -14,7 +14,8 @@ from mmengine.config import Config
 
 from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.inference import Segmenter, segment_folder
-from sgseg.training import build_config, evaluate, train
+from sgseg.training import build_config, train
+from sgseg.training import test as evaluate
 
 ConfigMaker = Callable[..., Config]
 
@@ -95,8 +96,7 @@ def test_evaluate_repeats_the_score(trained: Any, tmp_path: Path, tiny_config: A
     """tools/test.py finds the accuracy that training reported, and draws though that did not."""
     during = json.loads((trained[0] / "eval.json").read_text())
     config = tiny_config(tmp_path)
-    (pictures,) = (h for h in config.custom_hooks if "PictureHook" in str(h["type"]))
-    pictures["interval"] = 0  # as in the runs of a table
+    config.default_hooks.pictures.interval = 0  # as in the runs of a table
     after = evaluate(config, trained[0] / "epoch_3.pth")
     assert after["confusion"] == during["confusion"]
     assert cv2.imread(str(tmp_path / "pictures" / "test.png")) is not None
@@ -178,7 +178,7 @@ def test_runs_of_one_second_are_apart(
 
     monkeypatch.setattr(time, "strftime", lambda *args: "20260101_000000")
     for name in ("one", "other"):
-        options = {"train_cfg.max_epochs": 1, "custom_hooks.2.interval": 99}
+        options = {"train_cfg.max_epochs": 1, "default_hooks.pictures.interval": 99}
         runner = train(tiny_config(tmp_path / name, **options))
         assert "best_score" in runner.message_hub.runtime_info
         assert list((tmp_path / name).glob("best_*.pth"))

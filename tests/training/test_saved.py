@@ -20,7 +20,8 @@ from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.checkpoints.portable import config_as_data
 from sgseg.inference import Segmenter
 from sgseg.registry import MODELS
-from sgseg.training import config_for, evaluate, saved, train
+from sgseg.training import config_for, saved, train
+from sgseg.training import test as evaluate
 from tests.conftest import ROOT, tiny_config
 from tests.inference.test_tiling import scene
 from tests.system.test_commands import run

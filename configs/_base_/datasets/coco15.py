@@ -43,6 +43,3 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type=HungarianMetric, num_clusters=15)
 test_evaluator = val_evaluator
-
-# Table 12.
-learning_rates = dict(backbone=1e-5, neck=5e-4, decode_head=5e-6)

@@ -1,21 +1,15 @@
 """COCO-Stuff3, whole images squeezed to 128 x 128 instead of x0.33 and a crop: other pixels, so
 not to be compared with the published rows."""
 
-from mmcv.transforms import RandomFlip
 from mmengine.config import read_base
 
-from sgseg.datasets import PackInputs, ResizeWhole
+from sgseg.datasets import COCOStuff3
 
 with read_base():
-    from .coco3 import *  # noqa: F403
+    from .coco15_whole import *  # noqa: F403
 
-train_dataloader.dataset.transforms = [
-    dict(type=ResizeWhole, size=128),
-    dict(type=RandomFlip, prob=0.5),
-    dict(type=PackInputs),
-]
-val_dataloader.dataset.transforms = [
-    dict(type=ResizeWhole, size=128),
-    dict(type=PackInputs, with_labels=True),
-]
+train_dataloader.dataset.type = COCOStuff3
+val_dataloader.dataset.type = COCOStuff3
 test_dataloader = val_dataloader
+val_evaluator.num_clusters = 3
+test_evaluator = val_evaluator

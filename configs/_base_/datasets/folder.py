@@ -52,3 +52,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type=HungarianMetric, num_clusters=4)
 test_evaluator = val_evaluator
+
+predict_side = 96  # whole images are segmented at this shorter side, as they were trained

@@ -41,6 +41,3 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type=HungarianMetric, num_clusters=6)
 test_evaluator = val_evaluator
-
-# Table 12.
-learning_rates = dict(backbone=5e-5, neck=1e-4, decode_head=1e-6)

@@ -1,46 +1,14 @@
-"""Potsdam with 3 classes: RGBIR patches of 200 x 200, whole; trained on all 8,550 and
-scored on the 5,400 labelled ones (IIC)."""
+"""Potsdam with 3 classes; everything else as in potsdam."""
 
-from mmcv.transforms import RandomFlip
-from mmengine.dataset import DefaultSampler, default_collate
+from mmengine.config import read_base
 
-from sgseg.datasets import DrawSampler, PackInputs, Potsdam3
-from sgseg.evaluation import HungarianMetric
+from sgseg.datasets import Potsdam3
 
-total_batch_size = 32  # Table 12; over all processes
-train_dataloader = dict(
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type=DrawSampler, shuffle=True),
-    collate_fn=dict(type=default_collate),
-    dataset=dict(
-        type=Potsdam3,
-        root="data/potsdam",
-        transforms=[
-            dict(type=RandomFlip, prob=0.5),
-            dict(type=PackInputs),
-        ],
-    ),
-)
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type=DefaultSampler, shuffle=False, round_up=False),
-    collate_fn=dict(type=default_collate),
-    dataset=dict(
-        type=Potsdam3,
-        root="data/potsdam",
-        splits=["labelled_train", "labelled_test"],
-        transforms=[
-            dict(type=PackInputs, with_labels=True),
-        ],
-    ),
-)
+with read_base():
+    from .potsdam import *  # noqa: F403
+
+train_dataloader.dataset.type = Potsdam3
+val_dataloader.dataset.type = Potsdam3
 test_dataloader = val_dataloader
-val_evaluator = dict(type=HungarianMetric, num_clusters=3)
+val_evaluator.num_clusters = 3
 test_evaluator = val_evaluator
-
-# Table 12.
-learning_rates = dict(backbone=5e-5, neck=5e-4, decode_head=5e-6)

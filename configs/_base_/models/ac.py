@@ -9,7 +9,6 @@ model = dict(
     neck=None,
     decode_head=dict(
         type=ACHead,
-        in_channels=3,
         num_classes=15,
         image_channels=0,
         base_channels=64,

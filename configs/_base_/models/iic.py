@@ -12,7 +12,7 @@ from sgseg.models import (
 model = dict(
     type=IIC,
     data_preprocessor=dict(type=ImagePreprocessor, bands=3, standardise="none"),
-    backbone=dict(type=Net10a, in_channels=3, base_channels=64, sobel=True, pad_like_iic=True),
+    backbone=dict(type=Net10a, base_channels=64, sobel=True, pad_like_iic=True),
     decode_head=dict(type=ClusterHead, num_classes=15, pad_like_iic=True),
     overclustering=3,
     views=dict(

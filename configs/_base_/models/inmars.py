@@ -1,11 +1,14 @@
-"""InMARS, reconstruction from the description (Mirsadeghi et al., RA-L 2021)."""
+"""InMARS, reconstruction from the description (Mirsadeghi et al., RA-L 2021).
+
+Every number here and the rates of the configs are ours: nothing quantitative is public.
+"""
 
 from sgseg.models import ClusterHead, ImagePreprocessor, InMARS, JitteredViews, Net10a
 
 model = dict(
     type=InMARS,
     data_preprocessor=dict(type=ImagePreprocessor, bands=3, standardise="none"),
-    backbone=dict(type=Net10a, in_channels=3, base_channels=64, sobel=False, pad_like_iic=False),
+    backbone=dict(type=Net10a, base_channels=64, sobel=False, pad_like_iic=False),
     decode_head=dict(type=ClusterHead, num_classes=15, pad_like_iic=False),
     views=dict(
         type=JitteredViews, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.125, flip=0.5
@@ -15,5 +18,3 @@ model = dict(
     consistency=1.0,
     radius=1.0,
 )
-# Every number here is ours: nothing quantitative is public.
-learning_rates = dict(backbone=1e-4, decode_head=1e-4)

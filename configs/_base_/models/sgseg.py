@@ -22,18 +22,15 @@ model = dict(
     data_preprocessor=dict(type=ImagePreprocessor, bands=3, standardise="image"),
     # With --amp batch 64 fits 24 GB so, in float32 it does not; the step takes as long in float32,
     # 2 % longer in bfloat16.
-    backbone=dict(type=SPNN, in_channels=3, num_superpixels=200, base_channels=64, checkpoint=True),
+    backbone=dict(type=SPNN, num_superpixels=200, base_channels=64, checkpoint=True),
     neck=dict(
         type=GraphNeck,
-        in_channels=2 + 3 + 512,  # x, y, bands, SPNN features
         channels=64,
         num_blocks=4,
         knn=20,
         block=dict(type=DiffGCNBlock),
     ),
-    decode_head=dict(
-        type=ACHead, in_channels=3 + 64, num_classes=15, image_channels=3, base_channels=64
-    ),
+    decode_head=dict(type=ACHead, num_classes=15, base_channels=64),
     losses=dict(
         clustering=dict(type=ClusteringLoss, weight=1.0, balance=2.0),
         smoothness=dict(type=SmoothnessLoss, weight=2.0, sigma=10.0),  # alpha
@@ -45,5 +42,5 @@ model = dict(
     ),
 )
 
-# What --preset takes for one: a variant with half of these N or k has half of the preset's.
+# A variant with half of these N or k has half of a preset's.
 preset_reference = dict(num_superpixels=200, knn=20)

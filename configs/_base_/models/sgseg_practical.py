@@ -26,8 +26,8 @@ model.merge(
         # Regions know their place; rolled, the two readings do not share it.
         roll_coordinates=True,
         # The graph follows place; a node's class cannot be read off its place.
-        neck=dict(in_channels=2 + 3 + 8 * 4, channels=16, knn=6, graph_on="xy", use_position=False),
-        decode_head=dict(in_channels=3 + 16, base_channels=16, multipliers=(2, 2, 2, 2)),
+        neck=dict(channels=16, knn=6, graph_on="xy", use_position=False),
+        decode_head=dict(base_channels=16, multipliers=(2, 2, 2, 2)),
         # Each reading has its own light, superpixels and graph; node features enter normalised.
         views=dict(type=PhotometricViews, contrast=0.3, brightness=0.3, band_gain=0.1, cells=4),
         fusion=dict(type=GatedFusion, init=0.1),
@@ -49,5 +49,4 @@ model.losses.pop("total_variation")
 # Edges inside a texture are no borders of superpixels; what it does here was not measured apart.
 model.losses.pop("edge")
 
-# What --preset takes for one: a variant with half of these N or k has half of the preset's.
 preset_reference = dict(num_superpixels=32, knn=6)

@@ -1,12 +1,9 @@
 """For a laptop with time."""
 
-preset = dict(
-    superpixel_channels=8,
-    superpixel_stride=2,
-    num_superpixels=64,
-    node_channels=32,
-    knn=8,
-    head_channels=32,
-    head_multipliers=(2, 2, 2, 2),
-    trunk_channels=16,
+sizes = dict(
+    SPNN=dict(base_channels=8, stride=2, num_superpixels=64),
+    FixedSuperpixels=dict(num_superpixels=64),
+    GraphNeck=dict(channels=32, knn=8),
+    ACHead=dict(base_channels=32, multipliers=(2, 2, 2, 2)),
+    Net10a=dict(base_channels=16),
 )

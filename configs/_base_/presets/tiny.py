@@ -1,12 +1,9 @@
 """For a laptop."""
 
-preset = dict(
-    superpixel_channels=4,
-    superpixel_stride=2,
-    num_superpixels=32,
-    node_channels=16,
-    knn=6,
-    head_channels=16,
-    head_multipliers=(2, 2, 2, 2),
-    trunk_channels=8,
+sizes = dict(
+    SPNN=dict(base_channels=4, stride=2, num_superpixels=32),
+    FixedSuperpixels=dict(num_superpixels=32),
+    GraphNeck=dict(channels=16, knn=6),
+    ACHead=dict(base_channels=16, multipliers=(2, 2, 2, 2)),
+    Net10a=dict(base_channels=8),  # the trunk of the other methods
 )

@@ -1,10 +1,14 @@
-"""Adam as in the papers, one part of the model after the other named with its rate."""
+"""Adam as in the papers; a config states the rate of every part of its model."""
 
+from mmengine.config import read_base
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, TestLoop, ValLoop
 from torch.optim import Adam
 
 from sgseg.engine import ModuleLRConstructor
+
+with read_base():
+    from ..default_runtime import *  # noqa: F403
 
 train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=20, val_interval=1)
 val_cfg = dict(type=ValLoop)

@@ -11,4 +11,4 @@ with read_base():
     from .adam import *  # noqa: F403
 
 train_cfg.merge(dict(max_epochs=60, val_interval=2))
-turns_hook = dict(type=AlternatingStageHook, stages=["auxiliary_head", "decode_head"])
+default_hooks.stage = dict(type=AlternatingStageHook, stages=["auxiliary_head", "decode_head"])

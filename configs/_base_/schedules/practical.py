@@ -21,7 +21,6 @@ param_scheduler = [
         convert_to_iter_based=True,
     )
 ]
-learning_rates = dict(backbone=5e-3, neck=1e-3, decode_head=2e-3, fusion=2e-3)
-optim_wrapper.merge(dict(paramwise_cfg=dict(lr=learning_rates)))
-statistics_hook = dict(type=SetStatisticsHook)
-stage_hook.merge(dict(stages=[(0, "superpixel"), (2, "segmentation")]))
+optim_wrapper.paramwise_cfg.lr = dict(backbone=5e-3, neck=1e-3, decode_head=2e-3, fusion=2e-3)
+default_hooks.stage.stages = [(0, "superpixel"), (2, "segmentation")]
+default_hooks.statistics = dict(type=SetStatisticsHook)

@@ -122,13 +122,13 @@ class ClusterFeaturesHook(Hook):
         share = -(-self.pixels // images)
         # Seeded with the rank, or all ranks would take the same places of their images.
         with failing_together():
-            samples = sample_features(model, batches, share, model.seed + get_rank())
+            samples = sample_features(model, batches, share, model.draws.seed + get_rank())
         head = model.decode_head
         centres = head.centres.detach().clone()
         gathered = _gather(samples.to(centres.device))
         with failing_together():
             if get_rank() == 0:
-                centres.copy_(fit_centres(gathered.cpu(), len(centres), model.seed))
+                centres.copy_(fit_centres(gathered.cpu(), len(centres), model.draws.seed))
         broadcast(centres, src=0)
         head.set_centres(centres)
         runner.logger.info(f"K-Means: {len(centres)} centres from {len(gathered)} pixels")

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ...registry import HOOKS
+from ...registry import HOOKS, is_a
 
 
 @HOOKS.register_module()
@@ -55,7 +55,7 @@ class AlternatingStageHook(Hook):
     """Let stages take turns, one epoch each, from the epoch alone: the two heads of IIC.
 
     Args:
-        stages: in the order of the epochs; behind the last the first comes again.
+        stages: in the order of the epochs; after the last the first comes again.
 
     Raises:
         ValueError: for no stage at all.
@@ -87,10 +87,14 @@ def _enter(runner: Runner, stage: str) -> bool:
     return True
 
 
+def hook_of(config: Mapping[str, Any], kind: type[Hook]) -> Any:
+    """The config of the hook of a class, in ``default_hooks`` or ``custom_hooks``; None without."""
+    named = (config.get("default_hooks") or {}).values()
+    hooks = (hook for hook in (*named, *(config.get("custom_hooks") or ())) if is_a(hook, kind))
+    return next(hooks, None)
+
+
 def turns_of(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Stages that a config's epochs take in turn (:class:`AlternatingStageHook`); none without."""
-    for hook in config.get("custom_hooks") or []:
-        if "AlternatingStageHook" in str(hook["type"]):
-            kept = {key: value for key, value in hook.items() if key != "type"}
-            return AlternatingStageHook(**kept).stages
-    return ()
+    hook = hook_of(config, AlternatingStageHook)
+    return () if hook is None else AlternatingStageHook(*filter(None, [hook.get("stages")])).stages

@@ -64,6 +64,7 @@ class FixedSuperpixels(nn.Module):
                 f"FixedSuperpixels: method = {method!r}; choose one of {get_args(Classic)}"
             )
         self.in_channels = in_channels
+        self.out_channels = self.FEATURES_PER_BAND * in_channels
         self.num_superpixels = num_superpixels
         self.method: Classic = method
         self.compactness = compactness

@@ -30,8 +30,9 @@ class Net10a(nn.Module):
     Args:
         in_channels: C, bands of the image.
         base_channels: c, 64 in IIC.
-        sobel: see gradients of grey beside the bands, as IIC does on COCO-Stuff; needs R, G, B
-            in [0, 1] and stands behind every jitter, which a transform of the data cannot.
+        sobel: see gradients of grey beside R, G, B in [0, 1], as IIC does on COCO-Stuff. They are
+            taken after every jitter, which a transform of the data cannot. With another number of
+            bands the network sees the bands alone, as IIC's does on Potsdam.
         pad_like_iic: the dilated layers are padded by 1 as in IIC's code, so each loses two
             pixels and the map no longer lies square on the image. False pads by 2.
         bgr_like_iic: see B, G, R as IIC's code does, which takes them for R, G, B in its grey.
@@ -52,12 +53,12 @@ class Net10a(nn.Module):
     ) -> None:
         super().__init__()
         c, padding = base_channels, 1 if pad_like_iic else 2
-        self.sobel = sobel
+        self.sobel = sobel and in_channels == 3
         self.bgr_like_iic = bgr_like_iic
         self.smallest = 10 if pad_like_iic else 2
         self.out_channels = 8 * c
         self.layers = nn.Sequential(
-            _layer(in_channels + 2 * sobel, c),
+            _layer(in_channels + 2 * self.sobel, c),
             _layer(c, 2 * c),
             nn.MaxPool2d(2),
             _layer(2 * c, 4 * c),

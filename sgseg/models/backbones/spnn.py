@@ -106,6 +106,7 @@ class SPNN(nn.Module):
                 f"temperature = {temperature} > 0"
             )
         self.in_channels = in_channels
+        self.out_channels = 8 * base_channels
         self.num_superpixels = num_superpixels
         self.with_coords = with_coords
         self.logit_norm = logit_norm

@@ -61,6 +61,7 @@ class GraphNeck(nn.Module):
                 f"be >= 1 and in_channels = {in_channels} >= 3 (x, y and features)"
             )
         self.in_channels = in_channels
+        self.out_channels = channels
         self.knn = knn
         self.graph_on = graph_on
         self.dynamic = dynamic

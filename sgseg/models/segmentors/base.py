@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from ...registry import MODELS
 from ...structures import SegState
+from ..layers.draws import StepDraws
 
+Config = Mapping[str, Any]
 Mode = Literal["loss", "predict", "tensor"]
 
 
@@ -23,11 +28,103 @@ class Prediction(TypedDict):
     """The image's place in its data set, -1 if unknown."""
 
 
+def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
+    """Build a part of a model whose widths follow from the parts before it.
+
+    Args:
+        name: of the part, for messages.
+        config: of the part.
+        widths: argument -> channels, given to the part where its class has such an argument and
+            ``config`` does not state it, or states None. None for a width that nobody knows.
+
+    Raises:
+        ValueError: for a stated width that differs from the one that follows (a stated 0 leaves
+            an output out), or one neither stated nor known.
+    """
+    kind = config.get("type")
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    accepted = inspect.signature(kind).parameters if callable(kind) else {}
+    derived = {}
+    for argument, width in widths.items():
+        stated = config.get(argument)
+        if argument not in accepted:
+            continue
+        if stated is None and width is None:
+            raise ValueError(
+                f"{name}.{argument} follows from the part before it, which has no attribute "
+                f"out_channels: give it one, or state {name}.{argument}"
+            )
+        if stated and width and stated != width:
+            raise ValueError(
+                f"{name}.{argument} = {stated}, but the parts before it give {width}: leave "
+                f"{argument} out of the config"
+            )
+        if stated is None:
+            derived[argument] = width
+    return MODELS.build({**config, **derived})
+
+
 class UnsupervisedSegmentor(BaseModel):
-    """Dispatch of a batch. Labels are handed to ``predict``'s records and nowhere else."""
+    """Base of all methods: builds the parts and dispatches a batch; a method adds ``loss``.
+
+    Widths need not be stated: the backbone's ``in_channels`` are the preprocessor's bands, the
+    head's are the ``out_channels`` of what stands before it, its ``image_channels`` are the bands.
+    Labels are handed to ``predict``'s records and nowhere else.
+
+    Args:
+        decode_head: gives the class probabilities.
+        backbone: what reads the image; None: the head sees the image alone.
+        neck: what refines the backbone's output.
+        losses: name -> config; None instead of a config leaves the term out.
+        views: makes the two views of an image that a method compares.
+        data_preprocessor: see :class:`ImagePreprocessor`.
+        seed: of all draws; equal on all ranks.
+
+    Raises:
+        ValueError: for a stated width that differs from the one that follows.
+    """
 
     guides: ClassVar[frozenset[str]] = frozenset()
     """What of ``mask`` and ``regions`` this method's ``loss`` takes."""
+
+    def __init__(
+        self,
+        decode_head: Config,
+        backbone: Config | None = None,
+        neck: Config | None = None,
+        losses: Mapping[str, Config | None] | None = None,
+        views: Config | None = None,
+        data_preprocessor: Config | None = None,
+        seed: int = 0,
+    ) -> None:
+        preprocessor = dict(data_preprocessor or dict(type="ImagePreprocessor"))
+        super().__init__(MODELS.build(preprocessor))
+        self.bands: int = self.data_preprocessor.bands
+        self.backbone: Any = None
+        self.neck: Any = None
+        if backbone is not None:
+            self.backbone = build_part("backbone", backbone, in_channels=self.bands)
+        if neck is not None:
+            self.neck = build_part("neck", neck, in_channels=self.neck_channels)
+        self.decode_head: Any = build_part(
+            "decode_head", decode_head, in_channels=self.head_channels, image_channels=self.bands
+        )
+        terms = {name: term for name, term in (losses or {}).items() if term is not None}
+        self.losses = nn.ModuleDict({name: MODELS.build(term) for name, term in terms.items()})
+        self.views = None if views is None else MODELS.build(views)
+        self.draws = StepDraws(seed)
+
+    @property
+    def neck_channels(self) -> int | None:
+        """Channels that the neck sees, None if the backbone does not say its own."""
+        return getattr(self.backbone, "out_channels", None)
+
+    @property
+    def head_channels(self) -> int | None:
+        """Channels that the head sees, None if the part before it does not say its own."""
+        if self.backbone is None:
+            return self.bands
+        return getattr(self.neck or self.backbone, "out_channels", None)
 
     def forward(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,11 +12,8 @@ from ...ops.sampling import at_pixels, windows
 from ...registry import MODELS
 from ...structures import SegState
 from ..layers import over_ranks
-from ..layers.draws import StepDraws
 from ..tasks.context import PatchPairs
-from .base import UnsupervisedSegmentor
-
-Config = Mapping[str, Any]
+from .base import Config, UnsupervisedSegmentor, build_part
 
 
 @MODELS.register_module()
@@ -53,24 +49,17 @@ class ContextPrediction(UnsupervisedSegmentor):
         drop_colours: bool = False,
         data_preprocessor: Config | None = None,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
-        super().__init__(
-            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
-        )
-        self.backbone = MODELS.build(backbone)
+        super().__init__(decode_head, backbone, data_preprocessor=data_preprocessor, seed=seed)
         self.task = MODELS.build(task)
-        width = self.backbone.out_channels
-        wanted = dict(in_channels=width, outputs=self.task.outputs, side=self.task.side)
-        self.context_head = MODELS.build(wanted | dict(context_head))
-        self.decode_head = MODELS.build(dict(in_channels=width) | dict(decode_head))
+        self.context_head = build_part(
+            "context_head",
+            context_head,
+            in_channels=self.head_channels,
+            outputs=self.task.outputs,
+            side=self.task.side,
+        )
         self.drop_colours = drop_colours
-        self.draws = StepDraws(seed)
-
-    @property
-    def seed(self) -> int:
-        """Of the pixels drawn and of the first centres."""
-        return self.draws.seed
 
     def loss(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """One training step; a pair counts if either centre lies in ``mask``."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...registry import MODELS
 from ...structures import SegState, View
 from ..layers.diagnostics import diagnose
-from ..layers.draws import StepDraws
-from .base import UnsupervisedSegmentor
+from .base import Config, UnsupervisedSegmentor, build_part
 
-Config = Mapping[str, Any]
 Stage = Literal["auxiliary_head", "decode_head"]
 
 
@@ -54,23 +52,21 @@ class IIC(UnsupervisedSegmentor):
         overclustering: int = 3,
         data_preprocessor: Config | None = None,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
-        super().__init__(
-            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
-        )
         if set(losses) != set(get_args(Stage)):
             raise ValueError(
                 f"IIC: losses has {sorted(losses)}; one for each head is wanted: {get_args(Stage)}"
             )
-        self.backbone = MODELS.build(backbone)
-        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
-        many = head | dict(num_classes=overclustering * head["num_classes"])
-        self.decode_head = MODELS.build(head)
-        self.auxiliary_head = MODELS.build(many)
-        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
-        self.views = MODELS.build(views)
-        self.draws = StepDraws(seed)
+        super().__init__(
+            decode_head,
+            backbone,
+            losses=losses,
+            views=views,
+            data_preprocessor=data_preprocessor,
+            seed=seed,
+        )
+        many = dict(decode_head, num_classes=overclustering * decode_head["num_classes"])
+        self.auxiliary_head = build_part("decode_head", many, in_channels=self.head_channels)
         self._stage: Stage = "decode_head"
 
     @property

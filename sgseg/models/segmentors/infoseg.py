@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,10 +14,7 @@ from ...registry import MODELS
 from ...structures import SegState
 from ..decode_heads import LocalGlobal
 from ..layers import over_ranks, place
-from ..layers.draws import StepDraws
-from .base import UnsupervisedSegmentor
-
-Config = Mapping[str, Any]
+from .base import Config, UnsupervisedSegmentor
 
 
 @full_precision
@@ -88,17 +83,11 @@ class InfoSeg(UnsupervisedSegmentor):
         balance: float = 0.0,
         data_preprocessor: Config | None = None,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
         super().__init__(
-            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+            decode_head, backbone, views=views, data_preprocessor=data_preprocessor, seed=seed
         )
-        self.backbone = MODELS.build(backbone)
-        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
-        self.decode_head = MODELS.build(head)
-        self.views = MODELS.build(views)
         self.balance = balance
-        self.draws = StepDraws(seed)
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """One training step; ``class_usage`` beside it is the entropy over log K."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +16,7 @@ from ...ops.regions import region_means
 from ...registry import MODELS
 from ...structures import SegState
 from ..layers import over_ranks
-from ..layers.draws import StepDraws
-from .base import UnsupervisedSegmentor
-
-Config = Mapping[str, Any]
+from .base import Config, UnsupervisedSegmentor
 
 
 @full_precision
@@ -98,20 +95,14 @@ class InMARS(UnsupervisedSegmentor):
         radius: float = 1.0,
         data_preprocessor: Config | None = None,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
         super().__init__(
-            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
+            decode_head, backbone, views=views, data_preprocessor=data_preprocessor, seed=seed
         )
-        self.backbone = MODELS.build(backbone)
-        head = dict(in_channels=self.backbone.out_channels) | dict(decode_head)
-        self.decode_head = MODELS.build(head)
-        self.views = MODELS.build(views)
         self.balance = balance
         self.adversarial = adversarial
         self.consistency = consistency
         self.radius = radius
-        self.draws = StepDraws(seed)
 
     def loss(self, inputs: Tensor, regions: Tensor | None = None) -> dict[str, Tensor]:
         """One training step."""

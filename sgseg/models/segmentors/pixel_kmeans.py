@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from ...registry import MODELS
 from ...structures import SegState
-from .base import UnsupervisedSegmentor
-
-Config = Mapping[str, Any]
+from .base import Config, UnsupervisedSegmentor
 
 
 @MODELS.register_module()
@@ -35,13 +32,8 @@ class PixelKMeans(UnsupervisedSegmentor):
         decode_head: Config,
         data_preprocessor: Config | None = None,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
-        super().__init__(
-            MODELS.build(data_preprocessor or dict(type="ImagePreprocessor")), init_cfg
-        )
-        self.decode_head = MODELS.build(decode_head)
-        self.seed = seed
+        super().__init__(decode_head, data_preprocessor=data_preprocessor, seed=seed)
 
     def features(self, inputs: Tensor) -> Tensor:
         """What is clustered: (B, C, H, W)."""

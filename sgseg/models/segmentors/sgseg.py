@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...ops.raster import NUM_ORDERS
 from ...ops.superpixel import coordinates, pool, project
@@ -14,12 +14,10 @@ from ...registry import MODELS
 from ...structures import SegState, Superpixels, View
 from ..layers import recomputed
 from ..layers.diagnostics import diagnose
-from ..layers.draws import StepDraws
 from ..views.photometric import ViewPair
-from .base import UnsupervisedSegmentor
+from .base import Config, UnsupervisedSegmentor
 
 Stage = Literal["superpixel", "segmentation", "joint"]
-Config = Mapping[str, Any]
 
 
 def _pool_without_copy(assignment: Tensor, feature: Tensor) -> Tensor:
@@ -67,7 +65,7 @@ class SGSeg(UnsupervisedSegmentor):
         decode_head: Config,
         backbone: Config | None = None,
         neck: Config | None = None,
-        losses: Mapping[str, Config] | None = None,
+        losses: Mapping[str, Config | None] | None = None,
         data_preprocessor: Config | None = None,
         views: Config | None = None,
         fusion: Config | None = None,
@@ -75,10 +73,7 @@ class SGSeg(UnsupervisedSegmentor):
         detach_superpixels: bool = False,
         roll_coordinates: bool = False,
         seed: int = 0,
-        init_cfg: Config | None = None,
     ) -> None:
-        preprocessor = dict(data_preprocessor or dict(type="ImagePreprocessor"))
-        super().__init__(MODELS.build(preprocessor), init_cfg)
         if roll_coordinates and not (backbone or {}).get("with_coords"):
             raise ValueError(
                 "SGSeg: roll_coordinates rolls the coordinates of the backbone, which has none: "
@@ -88,19 +83,30 @@ class SGSeg(UnsupervisedSegmentor):
             raise ValueError("SGSeg: a neck refines superpixels, so it needs a backbone")
         if not predict_orders:
             raise ValueError("SGSeg: predict_orders is empty; (0,) is the paper's choice")
-        self.backbone = None if backbone is None else MODELS.build(backbone)
-        self.neck = None if neck is None else MODELS.build(neck)
-        self.decode_head = MODELS.build(decode_head)
-        self.losses = nn.ModuleDict({n: MODELS.build(c) for n, c in (losses or {}).items()})
-        self.views = None if views is None else MODELS.build(views)
+        super().__init__(decode_head, backbone, neck, losses, views, data_preprocessor, seed)
         self.fusion = MODELS.build(fusion or dict(type="ConcatFusion"))
         self.predict_orders = tuple(predict_orders)
         self.detach_superpixels = detach_superpixels
         self.roll_coordinates = roll_coordinates
-        self.draws = StepDraws(seed)
         self._stage: Stage = "joint"
         # A step of the tiny preset took 4 to 20 % less so on two CPU cores.
         self.to(memory_format=torch.channels_last)
+
+    @property
+    def neck_channels(self) -> int | None:
+        """Width of a pooled node (Eq 3): x, y, bands and the backbone's features."""
+        features = super().neck_channels
+        return None if features is None else 2 + self.bands + features
+
+    @property
+    def head_channels(self) -> int | None:
+        """Width of the head's input (Eq 7): bands and projected node features."""
+        if self.backbone is None:
+            return self.bands
+        nodes = self.neck_channels
+        if self.neck is not None:
+            nodes = getattr(self.neck, "out_channels", None)
+        return None if nodes is None else self.bands + nodes
 
     @property
     def stage(self) -> Stage:

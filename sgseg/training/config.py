@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from .aliases import drop_aliases, settle_aliases
 from .batch import settle_stated, share_batch
+from .config_files import read_config
 from .length import check_length, set_length
 from .loaders import LOADERS
 from .options import check_names, merge_options
@@ -44,7 +45,7 @@ def build_config(
     """Load a config and set every place that depends on the arguments.
 
     Args:
-        path: config file, or a config, which is copied.
+        path: config file, the name of one of the package, or a config, which is copied.
         data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
@@ -110,9 +111,7 @@ def build_config(
 def _read_config(given: str | Path | Config) -> Config:
     if isinstance(given, Config):
         return copy.deepcopy(given)
-    if not Path(given).is_file():
-        raise FileNotFoundError(f"{given}: no such config; see configs/sgseg/")
-    return Config.fromfile(str(given))
+    return read_config(given)
 
 
 def _demand_one_length(epochs: int, options: Mapping[str, Any]) -> None:

@@ -16,8 +16,9 @@ PACKAGED = Path(__file__).parents[1] / "configs"
 
 def packaged_configs() -> dict[str, Path]:
     """Name and file of every config of the package that can be run, sorted."""
-    files = (path for path in PACKAGED.glob("*/*.py") if path.parent.name not in ("tables",))
-    return {path.stem: path for path in sorted(files)}
+    parts = ("_base_", "tables")  # what configs are made of, and rows that name configs
+    files = sorted(path for path in PACKAGED.glob("*/*.py") if path.parent.name not in parts)
+    return {path.stem: path for path in files}
 
 
 def find_config(given: str | Path) -> Path:
@@ -52,17 +53,23 @@ def read_config(given: str | Path) -> Config:
 def _bases_by_import() -> Iterator[None]:
     """Find ``from sgseg.configs... import *`` below ``read_base()`` where Python finds ``sgseg``.
 
-    mmengine asks the metadata of the installed distribution instead (by ``pkg_resources``, which
-    setuptools 82 has no more): of an editable install they name a folder without the package.
+    mmengine asks the metadata of the installed distribution instead, by ``pkg_resources``, which
+    setuptools 82 has no more: of an editable install they name a folder without the package.
     """
-    asked = config.get_installed_path
 
     def folder(package: str) -> str:
         spec = importlib.util.find_spec(package)
-        return asked(package) if spec is None or not spec.origin else str(Path(spec.origin).parent)
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        if not folders:
+            raise ModuleNotFoundError(
+                f"read_base() inherits from {package}, which Python does not find: install it, or "
+                "put the folder it lies in into PYTHONPATH"
+            )
+        return folders[0]
 
+    of_mmengine = config.get_installed_path
     config.get_installed_path = folder
     try:
         yield
     finally:
-        config.get_installed_path = asked
+        config.get_installed_path = of_mmengine

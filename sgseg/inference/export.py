@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -260,9 +259,9 @@ def _quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def sample_images(bands: int, count: int = 20, size: int = 96) -> list[npt.NDArray[np.uint8]]:
-    """Mosaics of real textures under random light, for a comparison where no images are given."""
-    from ..datasets import TextureMosaic
-
+def sample_images(bands: int, count: int = 20, size: int = 96) -> list[ArrayRows]:
+    """Mosaics of real textures in [0, 1], for a comparison where no images are given."""
     mosaics = TextureMosaic(length=count, size=size, bands=bands)
-    return [np.asarray(mosaics[i]["inputs"]).transpose(1, 2, 0) for i in range(count)]
+    images = (mosaics.load(index)["img"] for index in range(count))
+    # As rows in [0, 1], which a model of any units takes.
+    return [ArrayRows(image / np.float32(255)) for image in images]

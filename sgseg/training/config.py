@@ -13,6 +13,7 @@ from mmengine.config import Config
 from ..datasets import ImageFolder, LabelledFolder
 from ..registry import find, is_a
 from .batch import settle_stated, share_batch
+from .config_files import read_config
 from .length import check_length, set_length
 from .loaders import LOADERS
 from .options import check_names, merge_options
@@ -47,7 +48,7 @@ def build_config(
     The result does not depend on the machine, so one computed here can be run elsewhere.
 
     Args:
-        path: config file, or a config, which is copied.
+        path: config file, the name of one of the package, or a config, which is copied.
         data: root of the data; set in all data loaders. Without ``labels/`` below it, a folder
             recipe trains without evaluation.
         num_classes: number of clusters; set in the head and in the evaluators.
@@ -135,9 +136,7 @@ def set_num_classes(config: Config, num_classes: int) -> None:
 def _read_config(given: str | Path | Config) -> Config:
     if isinstance(given, Config):
         return copy.deepcopy(given)
-    if not Path(given).is_file():
-        raise FileNotFoundError(f"{given}: no such config; see configs/sgseg/")
-    return Config.fromfile(str(given))
+    return read_config(given)
 
 
 def _datasets(config: Config) -> list[Any]:

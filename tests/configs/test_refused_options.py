@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from sgseg.cli.options import OptionsAction
 from sgseg.engine import ModuleLRConstructor
 from sgseg.evaluation import HungarianMetric
 from sgseg.training import build_config
-from sgseg.training.command_line import OptionsAction
 from tests.conftest import ROOT
 
 

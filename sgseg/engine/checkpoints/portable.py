@@ -47,8 +47,11 @@ def add_origin(runner: Runner, checkpoint: dict[str, Any]) -> None:
 
 
 def _modules(value: Any) -> Iterator[str]:
-    """Modules of the classes and functions in a config."""
+    """Modules of the classes and functions in a config, those of ``type="module.Class"`` too."""
     if isinstance(value, Mapping):
+        kind = value.get("type")  # text where the config was read from a file
+        if isinstance(kind, str) and "." in kind:
+            yield kind.rpartition(".")[0]
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:

@@ -1,0 +1,66 @@
+"""The command line: ``sgseg COMMAND ...``, and each file of ``tools/`` for the command it names.
+
+A command is a module here with ``add_arguments(parser)`` and ``run(args)``; only ``run`` imports
+torch and what is built on it, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+
+from .. import __version__
+from .arguments import UsageError
+
+COMMANDS = (
+    *("demo", "train", "test", "predict", "export"),
+    *("prepare", "verify", "browse", "config", "plan"),
+    *("baselines", "superpixels", "tables"),
+)
+
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: the command and its arguments; default those of the process.
+        prog: how the command was typed, for its help; default ``sgseg COMMAND``.
+
+    Raises:
+        SystemExit: after ``--help`` and ``--version`` (0), and for arguments that are wrong (2).
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    top = ArgumentParser(
+        "sgseg",
+        description=_overview() if given[:1] in ([], ["-h"], ["--help"]) else None,
+        epilog="sgseg COMMAND --help tells what a command takes, with an example.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"sgseg {__version__}")
+    top.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    name = top.parse_args(given[:1]).command
+    command = importlib.import_module(f"sgseg.cli.{name}")
+    prog = prog or f"sgseg {name}"
+    parser = ArgumentParser(
+        prog,
+        description=(command.__doc__ or "").replace(f"sgseg {name} ", f"{prog} "),
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    # Paths may stand on either side of options, which argparse knows only without subcommands.
+    parse = parser.parse_args if name == "prepare" else parser.parse_intermixed_args
+    args = parse(given[1:])
+    try:
+        return command.run(args) or 0
+    except UsageError as error:
+        parser.error(str(error))
+
+
+def _overview() -> str:
+    lines = ["Unsupervised semantic segmentation with superpixels and graph networks.", ""]
+    for name in COMMANDS:
+        summary = (importlib.import_module(f"sgseg.cli.{name}").__doc__ or "").splitlines()[0]
+        lines.append(f"  {name:<12}{summary}")
+    return "\n".join(lines)

@@ -1,0 +1,50 @@
+"""Reproduce a table of the paper: does the missing runs and writes paper | ours | gap.
+
+Whatever is killed, the same call goes on and gives the same table.
+
+Example:
+    sgseg tables table5 --data mosaic --preset tiny --seeds 3
+    sgseg tables table1 --data coco15 data/coco_stuff --preset paper --gpus 0,1
+"""
+
+import argparse
+
+from .arguments import SHARED, UsageError, add_shared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``sgseg tables``."""
+    add = parser.add_argument
+    add("table", nargs="?", help="table1 ... table6, table11, presets")
+    add("--rows", nargs="+", default=[], metavar="LABEL", help="these rows alone; default all")
+    add("--data", nargs="+", default=["mosaic"], help="NAME [FOLDER]: coco15, potsdam, folder ...")
+    add_shared(parser, "--num-classes", "--label-map", "--bands")  # for --data folder
+    add("--preset", **SHARED["--preset"] | dict(default="tiny"))
+    add("--recipe", nargs="+", default=["paper", "practical"], help="default both, side by side")
+    add("--seeds", type=int, default=3, help="how many, from 0")
+    add("--epochs", type=int, help="of the recipe's schedule; default its own")
+    add("--minutes", type=float, help="equal training time for every row instead of equal epochs")
+    add("--jobs", type=int, help="runs at a time; default one a GPU, or one")
+    add("--gpus", default="", help="for example 0,1")
+    add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
+    add("--cfg-options", **SHARED["--cfg-options"] | dict(default={}, help="of every row"))
+    add("--dry-run", action="store_true", help="say what would run, and for how long")
+    add("--report-only", action="store_true", help="write what is finished, train nothing")
+    add("--correlate", action="store_true", help="label-free scores against accuracy, all runs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the runs and write the table: 1 if a run failed, 130 if interrupted."""
+    if args.table is None and not args.correlate:
+        raise UsageError("name a table, or give --correlate")
+    if len(args.data) > 2:
+        raise UsageError("--data takes a name and a folder")
+    from ..comparison.tables import main
+    from ..cost import runtimes
+    from ..training.config_files import PACKAGED
+
+    try:
+        return main(args, PACKAGED, print, runtimes.compare)
+    except KeyboardInterrupt:
+        print("Interrupted; the same call goes on")
+        return 130

@@ -1,18 +1,19 @@
 """Layers that torch does not have, shared by the parts of the model."""
 
+from .conv import ConvNormAct
 from .dilated_depthwise import DilatedDepthwise
 from .edge_norm import Aggregation, EdgeNorm
-from .fusion import ConcatFusion, GatedFusion
+from .fusion import GatedFusion
 from .initialise import kaiming_, xavier_
 from .node_mlp import NodeMLP, NodeNorm
-from .over_ranks import over_ranks, place
+from .over_ranks import over_ranks
 from .raster_attention import RasterAttention
 from .raster_conv import RasterConv2d
 from .recompute import recomputed
 
 __all__ = [
     "Aggregation",
-    "ConcatFusion",
+    "ConvNormAct",
     "DilatedDepthwise",
     "EdgeNorm",
     "GatedFusion",
@@ -22,7 +23,6 @@ __all__ = [
     "RasterConv2d",
     "kaiming_",
     "over_ranks",
-    "place",
     "recomputed",
     "xavier_",
 ]

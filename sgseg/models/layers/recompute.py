@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-class _StatisticsAtRest(AbstractContextManager[None]):
+class StatisticsAtRest(AbstractContextManager[None]):
     """Inside, batch normalisation normalises as ever but counts nothing; may be entered again."""
 
     def __init__(self, owner: nn.Module | None) -> None:
@@ -54,5 +54,5 @@ def recomputed(
         *given,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _StatisticsAtRest(owner)),
+        context_fn=lambda: (nullcontext(), StatisticsAtRest(owner)),
     )

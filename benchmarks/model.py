@@ -87,7 +87,7 @@ def _parts(model: Any, alone: Any, image: Tensor) -> dict[str, tuple[Output, Out
     """Part -> its call at inference, and in training; the part sets its own mode."""
     with torch.no_grad():
         state = model.eval().describe(image)
-        x = model._head_input(state)
+        x = model.head_input(state)
     given = {
         "backbone": (model.backbone, image, ()),
         "neck": (model.neck, state.nodes, ()),

@@ -129,7 +129,7 @@ def _bare(model: Any, images: Tensor, stage: str, amp: bool) -> Tensor:
     model.stage = stage
     data = model.data_preprocessor(dict(inputs=images), True)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
-        state = model._read_twice(data["inputs"])
+        state = model.read_twice(data["inputs"])
     outputs = [t for view in state.views for t in view]
     if state.superpixels is not None:
         outputs += [state.superpixels.assignment, state.superpixels.reconstruction]

@@ -15,12 +15,18 @@ from mmengine.dist import (
     is_distributed,
 )
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..registry import HOOKS
 
 _SHARED_ERRORS = (FloatingPointError, ValueError, OSError, RuntimeError)
 """Errors that every process raises as what they are; others become RuntimeError."""
+
+
+def unwrapped(model: Any) -> Any:
+    """The segmentor inside the wrapper of a run of several processes, or ``model`` itself."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def largest(*values: int) -> list[int]:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from .distributed import unwrapped
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -66,7 +66,7 @@ class ModuleLRConstructor:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """The optimiser wrapper for ``model``."""
-        bare: Any = model.module if is_model_wrapper(model) else model
+        bare = unwrapped(model)
         groups: dict[str, list[nn.Parameter]] = {}
         for name, parameter in bare.named_parameters():
             if parameter.requires_grad:

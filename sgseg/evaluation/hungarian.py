@@ -12,18 +12,9 @@ from mmengine.dist import all_reduce
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..ops.matching import (
-    IGNORE,
-    IntArray,
-    Scores,
-    absence,
-    confusion,
-    hungarian,
-    majority,
-    scores,
-)
+from ..ops.matching import IGNORE, IntArray, absence, hungarian, majority, scores
 from ..registry import METRICS
-from .device_counts import DeviceCounts
+from .confusion import ConfusionCounts
 
 MATCHING_RULE = "one-to-one (Hungarian) over all scored pixels of the whole set"
 
@@ -40,7 +31,7 @@ class HungarianMetric(BaseMetric):
     holds its score under its own matching as well: the ``val2017`` numbers of later papers come
     out of the same evaluation.
 
-    Predictions on a GPU are counted there and fetched once, at the end.
+    Pixels are counted where the predictions are, and the counts fetched once, at the end.
 
     Args:
         num_clusters: K of the model; may exceed the number of classes.
@@ -66,9 +57,29 @@ class HungarianMetric(BaseMetric):
         self.num_clusters = num_clusters
         self.num_classes = num_classes
         self.record: dict[str, Any] = {}
-        self._counts: IntArray | None = None
-        self._on_device: DeviceCounts | None = None
+        self._counts: ConfusionCounts | None = None
         self._seen = 0
+
+    @property
+    def subsets(self) -> dict[str, tuple[int, int]]:
+        """Name of each subset of the data set -> its first image and the one after its last."""
+        return (self.dataset_meta or {}).get("subsets") or {}
+
+    @property
+    def class_names(self) -> list[str]:
+        """Those of the data set; a class without a name has its number.
+
+        Raises:
+            ValueError: if neither the data set nor ``num_classes`` says how many there are.
+        """
+        names = list((self.dataset_meta or {}).get("classes", ()))
+        count = self.num_classes or len(names)
+        if not count:
+            raise ValueError(
+                "HungarianMetric: the data set names no classes; give num_classes or a labelled "
+                "data set"
+            )
+        return (names + [str(number) for number in range(len(names), count)])[:count]
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
         """Count the pixels of a batch.
@@ -78,30 +89,23 @@ class HungarianMetric(BaseMetric):
             data_samples: records with ``pred`` (H, W) and ``gt`` (H, W), and ``index`` where the
                 data set has subsets.
         """
-        classes = self._class_count()
-        if self._counts is None:
-            self._counts = self._no_counts()
+        classes, spans = len(self.class_names), list(self.subsets.values())
         for sample in data_samples:
             if sample["gt"] is None:
                 raise ValueError(
                     "HungarianMetric: image without labels; evaluate on a labelled data set, and "
                     "set PackInputs(with_labels=True) in its pipeline"
                 )
-            self._count(sample, classes)
+            predicted, truth = torch.as_tensor(sample["pred"]), torch.as_tensor(sample["gt"])
+            if self._counts is None:
+                self._counts = ConfusionCounts(
+                    len(spans) + 1, self.num_clusters, classes, predicted.device
+                )
+            index = sample["index"] if spans else -1
+            inside = (n for n, (start, end) in enumerate(spans) if start <= index < end)
+            part = next(inside, len(spans))  # the last matrix is for images of no subset
+            self._counts.add(part, predicted, truth.to(predicted.device))
         self._seen += len(data_samples)
-
-    def _count(self, sample: Mapping[str, Any], classes: int) -> None:
-        predicted, truth, part = sample["pred"], sample["gt"], self._part(sample)
-        if isinstance(predicted, torch.Tensor) and not _on_host(predicted):
-            if self._on_device is None:
-                parts = len(self._subsets()) + 1
-                self._on_device = DeviceCounts(parts, self.num_clusters, classes, predicted.device)
-            self._on_device.add(part, predicted, truth)
-            return
-        assert self._counts is not None  # made by process
-        self._counts[part] += confusion(
-            _numpy(predicted), _numpy(truth), self.num_clusters, classes
-        )
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Sum over ranks, match, score, and start anew.
@@ -113,107 +117,64 @@ class HungarianMetric(BaseMetric):
             Percentages ``accuracy``, ``miou``, ``mean_class_accuracy``, ``many_to_one``, and
             ``usage_entropy`` of the clusters as a share of its bound (0 = collapsed, 1 = even).
         """
-        # None: this rank had no image.
-        counts = self._no_counts() if self._counts is None else self._counts
-        if self._on_device is not None:
-            counts = counts + self._on_device.take()
-        total, seen = torch.from_numpy(counts.copy()), torch.tensor([self._seen])
+        shape = (len(self.subsets) + 1, self.num_clusters, len(self.class_names))
+        total = torch.zeros(shape, dtype=torch.int64)  # of a rank without an image
+        if self._counts is not None:
+            total = torch.from_numpy(self._counts.take().copy())
+        seen = torch.tensor([self._seen])
         all_reduce(total)
         all_reduce(seen)
-        self._counts, self._on_device, self._seen = None, None, 0
+        self._counts, self._seen = None, 0
         if int(seen) != size:
             raise RuntimeError(
                 f"HungarianMetric: {int(seen)} images were evaluated, the data set has {size}. "
                 "Use a sampler with round_up=False and shuffle=False for evaluation"
             )
         parts = total.numpy()  # (subsets and the rest, clusters, classes)
-        found = self.compute_metrics(parts.sum(0), size)
-        subsets = self._subsets()
-        if subsets:
-            scored = zip(subsets.items(), parts, strict=False)
+        result = self.compute_metrics(parts.sum(0), size)
+        if self.subsets:
+            scored = zip(self.subsets.items(), parts, strict=False)
             self.record["subsets"] = {
                 name: _subset_record(part, end - start) for (name, (start, end)), part in scored
             }
-        return found
+        return result
 
     def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
         """Match and score the summed matrix ``results``; fills ``record``."""
-        absent = self._absent(results)
+        names, pixels = self.class_names, results.sum(0)  # (classes,)
+        if not results.sum():
+            raise ValueError(
+                "HungarianMetric: every pixel of the scored set is ignored, so there is no score: "
+                f"give label maps that hold class numbers and not {IGNORE} alone"
+            )
+        absent = [names[number] for number in np.flatnonzero(pixels == 0)]
+        if absent:
+            print_log(absence(absent, len(names)), logger="current", level=logging.WARNING)
         mapping = hungarian(results)
         matched, loose = scores(results, mapping), scores(results, majority(results))
-        found = dict(
+        result = dict(
             accuracy=_percent(matched.accuracy),
             miou=_percent(matched.miou),
             mean_class_accuracy=_percent(float(np.nanmean(matched.class_accuracy))),
             many_to_one=_percent(loose.accuracy),
             usage_entropy=_usage_entropy(results),
         )
-        self.record = found | dict(
-            per_class=self._per_class(results, matched),
+        each = zip(names, matched.class_accuracy, matched.class_iou, pixels, strict=True)
+        described = dict((self.dataset_meta or {}).get("protocol", {}))
+        protocol = dict(clusters=self.num_clusters, ignore=IGNORE, matching=MATCHING_RULE)
+        self.record = result | dict(
+            per_class=[
+                dict(name=name, accuracy=_percent(accuracy), iou=_percent(iou), pixels=int(count))
+                for name, accuracy, iou, count in each
+            ],
             absent_classes=absent,
             mapping=mapping.tolist(),
             confusion=results.tolist(),
             pixels=int(results.sum()),
             images=size,
-            protocol=self._protocol(),
+            protocol=described | protocol,
         )
-        return found
-
-    def _subsets(self) -> dict[str, tuple[int, int]]:
-        return (self.dataset_meta or {}).get("subsets") or {}
-
-    def _no_counts(self) -> IntArray:
-        return np.zeros(
-            (len(self._subsets()) + 1, self.num_clusters, self._class_count()), np.int64
-        )
-
-    def _part(self, sample: Mapping[str, Any]) -> int:
-        """Which matrix a record belongs to; the last is for those of no subset."""
-        spans = list(self._subsets().values())
-        index = sample["index"] if spans else -1
-        inside = (n for n, (start, end) in enumerate(spans) if start <= index < end)
-        return next(inside, len(spans))
-
-    def _class_count(self) -> int:
-        count = self.num_classes or len((self.dataset_meta or {}).get("classes", ()))
-        if not count:
-            raise ValueError(
-                "HungarianMetric: the data set names no classes; give num_classes or a labelled "
-                "data set"
-            )
-        return count
-
-    def _per_class(self, counts: IntArray, matched: Scores) -> list[dict[str, Any]]:
-        return [
-            dict(name=name, accuracy=_percent(accuracy), iou=_percent(iou), pixels=int(pixels))
-            for name, accuracy, iou, pixels in zip(
-                self._names(counts),
-                matched.class_accuracy,
-                matched.class_iou,
-                counts.sum(0),
-                strict=True,
-            )
-        ]
-
-    def _names(self, counts: IntArray) -> list[str]:
-        names = list((self.dataset_meta or {}).get("classes", ()))
-        return names + [str(number) for number in range(len(names), counts.shape[1])]
-
-    def _absent(self, counts: IntArray) -> list[str]:
-        """Names of the classes without a pixel, said in the log."""
-        if not counts.sum():
-            raise ValueError(
-                "HungarianMetric: every pixel of the scored set is ignored, so there is no score: "
-                f"give label maps that hold class numbers and not {IGNORE} alone"
-            )
-        absent = [self._names(counts)[number] for number in np.flatnonzero(counts.sum(0) == 0)]
-        if absent:
-            print_log(absence(absent, counts.shape[1]), logger="current", level=logging.WARNING)
-        return absent
-
-    def _protocol(self) -> dict[str, Any]:
-        described = dict((self.dataset_meta or {}).get("protocol", {}))
-        return described | dict(clusters=self.num_clusters, ignore=IGNORE, matching=MATCHING_RULE)
+        return result
 
 
 def _subset_record(counts: IntArray, images: int) -> dict[str, Any]:
@@ -225,14 +186,6 @@ def _subset_record(counts: IntArray, images: int) -> dict[str, Any]:
         pixels=int(counts.sum()),
         matching="its own",
     )
-
-
-def _on_host(labels: torch.Tensor) -> bool:
-    return labels.device.type == "cpu"
-
-
-def _numpy(labels: Any) -> np.ndarray:
-    return labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
 
 
 def _percent(fraction: float) -> float:

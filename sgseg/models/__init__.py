@@ -2,7 +2,7 @@
 
 from .backbones import SPNN, FixedSuperpixels, Net10a
 from .decode_heads import ACHead, CentroidHead, ClusterHead, InfoSegHead, PatchPairHead
-from .layers import ConcatFusion, GatedFusion
+from .layers import GatedFusion
 from .losses import (
     ClusteringLoss,
     EdgeLoss,
@@ -35,7 +35,6 @@ __all__ = [
     "ClusterHead",
     "ClusteringLoss",
     "CoOccurrence",
-    "ConcatFusion",
     "ContextPrediction",
     "DGCNNBlock",
     "DiffGCNBlock",

@@ -1,7 +1,7 @@
-"""From unnamed clusters to classes: counting, matching and scoring. NumPy and SciPy only.
+"""From unnamed clusters to classes: matching and scoring. NumPy and SciPy only.
 
-Shapes: label maps of any equal shape; confusion (K_pred, K_true) int64, rows predicted, columns
-true. Source: section 4.1 of the paper; protocol of IIC (Ji et al., ICCV 2019).
+Shapes: confusion (K_pred, K_true) int64, rows predicted, columns true.
+Source: section 4.1 of the paper; protocol of IIC (Ji et al., ICCV 2019).
 """
 
 from __future__ import annotations
@@ -30,48 +30,6 @@ class Scores(NamedTuple):
     class_accuracy: npt.NDArray[np.float64]
     """(K_true,), nan for a class without a pixel."""
     class_iou: npt.NDArray[np.float64]
-
-
-def confusion(
-    predicted: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    num_predicted: int,
-    num_true: int,
-    ignore: int = IGNORE,
-) -> IntArray:
-    """Count pixels by predicted cluster and true class; ignored pixels are left out.
-
-    Args:
-        predicted, truth: integer arrays of one shape.
-        num_predicted, num_true: number of clusters and of classes.
-        ignore: the true label that is not scored.
-
-    Returns:
-        (num_predicted, num_true) int64.
-
-    Raises:
-        ValueError: for unequal shapes or a value out of range; nothing is dropped in silence.
-    """
-    predicted, truth = np.asarray(predicted), np.asarray(truth)
-    if predicted.shape != truth.shape:
-        raise ValueError(
-            f"confusion: prediction {predicted.shape} and truth {truth.shape} differ in shape"
-        )
-    if predicted.dtype.kind not in "iub" or truth.dtype.kind not in "iub":
-        raise ValueError(
-            f"confusion: labels must be whole numbers, got {predicted.dtype} and {truth.dtype}"
-        )
-    scored = truth != ignore
-    rows = predicted[scored].astype(np.int64)
-    columns = truth[scored].astype(np.int64)
-    for name, values, count in (("cluster", rows, num_predicted), ("label", columns, num_true)):
-        if values.size and not (values.min() >= 0 and values.max() < count):
-            raise ValueError(
-                f"confusion: {name} values run from {values.min()} to {values.max()}, expected "
-                f"0..{count - 1} (or {ignore}, which is not scored)"
-            )
-    cells = np.bincount(rows * num_true + columns, minlength=num_predicted * num_true)
-    return cells.reshape(num_predicted, num_true).astype(np.int64)
 
 
 def hungarian(confusion: npt.ArrayLike) -> IntArray:

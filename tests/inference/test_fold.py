@@ -31,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def plainly(model: Any, images: Tensor) -> Tensor:
     """The head run as in training, once an order, everything kept."""
-    x = model._head_input(model.describe(model.data_preprocessor.normalise(images)))
+    x = model.head_input(model.describe(model.data_preprocessor.normalise(images)))
     return torch.stack([model.decode_head(x, o).probability for o in model.predict_orders]).mean(0)
 
 

@@ -45,7 +45,7 @@ def plainly(image: np.ndarray, side: int = 0) -> np.ndarray:
         inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
     with torch.no_grad():
         state = model.describe(model.data_preprocessor.normalise(inputs))
-        x = model._head_input(state)
+        x = model.head_input(state)
         readings = [model.decode_head(x, order).probability for order in model.predict_orders]
         probability = torch.stack(readings).mean(0)
         probability = F.interpolate(probability, image.shape[:2], mode="bilinear")

@@ -34,7 +34,7 @@ def test_the_views_are_the_image_and_a_mirrored_jitter() -> None:
     views = JitteredViews(brightness=0, contrast=0, saturation=0, hue=0, flip=0.5)
     pair = views(images(40), torch.Generator().manual_seed(0))
     assert torch.equal(pair.images[0], images(40))
-    assert 5 < int(pair.flipped.sum()) < 35
+    assert 5 < int(pair.mirrored.sum()) < 35
     assert not torch.equal(pair.images[1], images(40))
     assert torch.equal(pair.align(1, pair.images[1]), images(40))
     assert torch.equal(pair.align(0, pair.images[0]), images(40))

@@ -114,19 +114,20 @@ def test_diagnostics_are_no_losses() -> None:
 
 def test_orders_differ_are_equal_on_ranks_and_survive_a_restart() -> None:
     """Two different orders a step, a function of (seed, step), saved with the weights."""
-    one, other = StepDraws(3), StepDraws(3)
-    seen = []
-    for _ in range(60):
-        assert one.orders() == other.orders()
-        seen.append(one.orders())
-        one.advance(), other.advance()
+    draws, other = StepDraws(3), StepDraws(3)
+    seen = [draws.next_step()[1] for _ in range(60)]
+    assert seen == [other.next_step()[1] for _ in range(60)]
     assert all(a != b for a, b in seen)
     assert {order for pair in seen for order in pair} == set(range(1, 9))
     resumed = StepDraws(0)
-    resumed.load_state_dict(one.state_dict())
-    assert resumed.orders() == one.orders()
+    resumed.load_state_dict(draws.state_dict())
+    (generator, orders), (resumed_generator, resumed_orders) = (
+        draws.next_step(),
+        resumed.next_step(),
+    )
+    assert resumed_orders == orders
     assert torch.equal(
-        torch.rand(3, generator=resumed.generator()), torch.rand(3, generator=one.generator())
+        torch.rand(3, generator=resumed_generator), torch.rand(3, generator=generator)
     )
 
 
@@ -139,15 +140,14 @@ def test_rolled_coordinates_hide_the_place() -> None:
         roll_coordinates=True,
     )
     model.train()
-    step = model.draws.step
-    seen = model._read_twice(images()).superpixels
-    again = model._read_twice(images()).superpixels
+    seen = model.read_twice(images()).superpixels
+    model.draws.step = 0
+    again = model.read_twice(images()).superpixels
     assert seen is not None
     assert again is not None
     assert torch.equal(seen.assignment, again.assignment)  # the same step draws the same
     first, second = seen.assignment.chunk(2)
     assert (first - second).abs().max() > 1e-3
-    assert model.draws.step == step
     model.eval()
     plain = model.describe(images()).superpixels
     assert plain is not None
@@ -188,14 +188,14 @@ def test_one_jittered_image_for_both_orders() -> None:
         model = build(views=views, predict_orders=(1,)).train()
         seen = []
         model.backbone.register_forward_pre_hook(lambda _, given, to=seen: to.append(given[0]))
-        state = model._read_twice(images())
+        state = model.read_twice(images())
         readings[shared] = state
         own, other = state.view_images
         assert torch.equal(own, other) == shared
         assert len(seen) == 1 and len(seen[0]) == len(images()) * (1 if shared else 2)
         assert torch.equal(seen[0][: len(own)], own) and not torch.allclose(own, images())
     state = readings[True]
-    drawn = PhotometricViews(roll=True, shared=True)(images(), StepDraws(0).generator())
+    drawn = PhotometricViews(roll=True, shared=True)(images(), StepDraws(0).next_step()[0])
     assert torch.equal(drawn.images[0], state.view_images[0])
     assert drawn.images[0] is drawn.images[1] and drawn.shifts[0] == drawn.shifts[1]
     unlit = PhotometricViews(contrast=0, brightness=0, band_gain=0, roll=True, shared=True)
@@ -222,7 +222,7 @@ def test_odd_sizes(size: tuple[int, int]) -> None:
 def test_orders_at_inference_are_averaged() -> None:
     """predict_orders averages the probabilities of the named orders."""
     model = build(predict_orders=(1, 6)).eval()
-    x = model._head_input(model.describe(images()))
+    x = model.head_input(model.describe(images()))
     expected = sum(model.decode_head(x, order).probability for order in (1, 6)) / 2
     torch.testing.assert_close(model.infer(images()).probability, expected)
 

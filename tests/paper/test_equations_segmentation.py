@@ -12,7 +12,6 @@ from torch import nn
 from sgseg.models import (
     ACHead,
     ClusteringLoss,
-    ConcatFusion,
     EdgeLoss,
     ImageReconstructionLoss,
     MutualInformationLoss,
@@ -192,7 +191,7 @@ def test_eq7_segmentation_network(order: int, training: bool) -> None:
         np.concatenate([image[0][b].numpy(), projected[0][b].numpy()]) for b in range(len(image[0]))
     ]
     probability, reconstruction = cnn(joined, head, order)
-    view = head(ConcatFusion()(image[0], projected[0]), order)
+    view = head(torch.cat([image[0], projected[0]], 1), order)
     agree(view.reconstruction, reconstruction)
     agree(view.probability, probability)
 

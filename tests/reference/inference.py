@@ -11,6 +11,6 @@ def probability(model: nn.Module, images: Tensor) -> Tensor:
     to the end, batch normalisation is a step of its own, and autograd keeps what it would need.
     """
     state = model.describe(model.data_preprocessor.normalise(images))
-    x = model._head_input(state)
+    x = model.head_input(state)
     readings = [model.decode_head(x, order).probability for order in model.predict_orders]
     return torch.stack(readings).mean(0)

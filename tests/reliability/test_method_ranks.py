@@ -74,7 +74,7 @@ def step(rank: int, method: str, world: int) -> list[Any]:
     """Loss and gradients of one step on this rank's share of four images."""
     # Draws differ between ranks on purpose; here all are to see what one process sees.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sgseg.models.layers.draws.place", lambda: (0, 1))
+        patch.setattr("sgseg.models.layers.draws.get_rank", lambda: 0)
         torch.manual_seed(0)
         model = MODELS.build(METHODS[method]).double().eval()
         for weight in model.parameters():

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ...registry import HOOKS
+from ..distributed import unwrapped
 from .loading import plain, restore_buffers
 from .portable import add_origin
 from .random_state import random_state, set_random_state
@@ -168,7 +168,7 @@ def _check_optimizer(runner: Runner, before: Mapping[str, Any]) -> None:
 
 
 def _check_weights(runner: Runner, loaded: Mapping[str, Any]) -> None:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     own = model.state_dict()
     loaded = {key.removeprefix("module."): value for key, value in loaded.items()}
     faults = [f"missing {key}" for key in own if key not in loaded]

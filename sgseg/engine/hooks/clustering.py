@@ -9,14 +9,13 @@ import numpy as np
 import torch
 from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from ...ops.sampling import at_pixels
 from ...registry import HOOKS
-from ..distributed import failing_together
+from ..distributed import failing_together, unwrapped
 
 
 @torch.no_grad()
@@ -114,7 +113,7 @@ class ClusterFeaturesHook(Hook):
         due = self.interval is not None and epoch % self.interval == 0
         if not due and epoch != runner.max_epochs:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         loader = runner.train_dataloader
         images = min(self.images or len(loader.dataset), len(loader.dataset))
         batch_size = loader.batch_size * get_world_size()

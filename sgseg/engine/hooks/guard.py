@@ -9,12 +9,11 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...io.atomic import write_atomically
 from ...registry import HOOKS
-from ..distributed import mean_of_ranks
+from ..distributed import mean_of_ranks, unwrapped
 from .evaluation_record import json_safe
 
 FILE = "guard.json"
@@ -115,7 +114,7 @@ class CollapseGuardHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Note whether another part begins to train."""
-        stage = getattr(_bare(runner), "stage", None)
+        stage = getattr(unwrapped(runner.model), "stage", None)
         self._fresh = stage != self._stage
         self._stage = stage
         self._steps = 0
@@ -146,7 +145,7 @@ class CollapseGuardHook(Hook):
             names += ["largest_class", "mutual_information"]
         buffers = {name: scalars.get(f"train/{name}") for name in names}
         means = {name: float(b.mean(window)) for name, b in buffers.items() if b is not None}
-        backbone = getattr(_bare(runner), "backbone", None)
+        backbone = getattr(unwrapped(runner.model), "backbone", None)
         means = mean_of_ranks(means)  # all ranks see the whole batch, and come to one verdict
         found = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
         for kind in found.keys() - self._open:
@@ -167,7 +166,3 @@ class CollapseGuardHook(Hook):
     def _write(self, work_dir: Path) -> None:
         content = json.dumps(json_safe(self.warnings), indent=1)
         write_atomically(work_dir / FILE, content.encode())
-
-
-def _bare(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank, get_world_size, master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import default_collate
 
 from ...evaluation.label_free import NAMES, LabelFreeScores
 from ...io.atomic import write_atomically
 from ...registry import HOOKS
-from ..distributed import largest, of_first, saving_together
+from ..distributed import largest, of_first, saving_together, unwrapped
 
 FILE = "label_free.json"
 
@@ -66,7 +65,7 @@ class LabelFreeHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Score the epoch that ends."""
         epoch = runner.epoch + 1
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         due = epoch % self.interval == 0 or epoch == runner.max_epochs
         if not due or getattr(model, "stage", None) == "superpixel":
             return

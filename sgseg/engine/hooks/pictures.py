@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import default_collate
 
@@ -26,6 +25,7 @@ from ...visualization import (
     plot_curves,
     to_display,
 )
+from ..distributed import unwrapped
 
 _NO_CLASS = 254
 """Drawn black: clusters without a class; 255 are pixels without a label."""
@@ -61,7 +61,7 @@ class PictureHook(Hook):
     def _draw(self, runner: Runner, loader: Any, evaluator: Any, epoch: int | None) -> None:
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         mapping = np.asarray(records[0]["mapping"]) if records else None
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         count = min(self.count, len(loader.dataset))
         chosen = np.linspace(0, len(loader.dataset) - 1, count).astype(int)
         batch = default_collate([loader.dataset[int(index)] for index in chosen])

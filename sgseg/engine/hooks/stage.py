@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...registry import HOOKS, is_a
+from ..distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -79,7 +79,7 @@ class AlternatingStageHook(Hook):
 
 def _enter(runner: Runner, stage: str) -> bool:
     """Set the model's stage; whether it is another than before."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     if model.stage == stage and runner.iter > 0:
         return False
     runner.logger.info(f"Epoch {runner.epoch + 1}: training stage '{stage}'")

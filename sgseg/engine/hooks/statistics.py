@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
+from ..distributed import unwrapped
 
 
 @HOOKS.register_module()
@@ -33,7 +33,7 @@ class SetStatisticsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Measure and hand the numbers to the preprocessor."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         preprocessor = model.data_preprocessor
         if runner.iter > 0 or preprocessor.standardise != "set":
             return

@@ -7,15 +7,7 @@ from torch import Tensor, nn
 
 from ...ops.photometry import sobel
 from ...registry import MODELS
-from ..layers import kaiming_
-
-
-def _layer(narrow: int, wide: int, padding: int = 1, dilation: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(narrow, wide, 3, padding=padding, dilation=dilation, bias=False),
-        nn.BatchNorm2d(wide),
-        nn.ReLU(inplace=True),
-    )
+from ..layers import ConvNormAct, kaiming_
 
 
 @MODELS.register_module()
@@ -58,13 +50,13 @@ class Net10a(nn.Module):
         self.smallest = 10 if pad_like_iic else 2
         self.out_channels = 8 * c
         self.layers = nn.Sequential(
-            _layer(in_channels + 2 * self.sobel, c),
-            _layer(c, 2 * c),
+            ConvNormAct(in_channels + 2 * self.sobel, c),
+            ConvNormAct(c, 2 * c),
             nn.MaxPool2d(2),
-            _layer(2 * c, 4 * c),
-            _layer(4 * c, 4 * c),
-            _layer(4 * c, 8 * c, padding, dilation=2),
-            _layer(8 * c, 8 * c, padding, dilation=2),
+            ConvNormAct(2 * c, 4 * c),
+            ConvNormAct(4 * c, 4 * c),
+            ConvNormAct(4 * c, 8 * c, padding=padding, dilation=2),
+            ConvNormAct(8 * c, 8 * c, padding=padding, dilation=2),
         )
         kaiming_(self)
 

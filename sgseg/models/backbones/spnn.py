@@ -12,15 +12,7 @@ from ...ops.precision import softmax
 from ...ops.superpixel import coordinates
 from ...registry import MODELS
 from ...structures import Superpixels
-from ..layers import DilatedDepthwise, recomputed, xavier_
-
-
-def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
+from ..layers import ConvNormAct, DilatedDepthwise, recomputed, xavier_
 
 
 class Trunk(nn.Sequential):
@@ -115,12 +107,12 @@ class SPNN(nn.Module):
         c = base_channels
         self.trunk = Trunk(
             checkpoint,
-            _conv(in_channels + 2 * with_coords, c, 5, stride),
-            _conv(c, 2 * c, 3),
-            _conv(2 * c, 4 * c, 3),
-            _conv(4 * c, 8 * c, 3),
+            ConvNormAct(in_channels + 2 * with_coords, c, 5, stride),
+            ConvNormAct(c, 2 * c, 3),
+            ConvNormAct(2 * c, 4 * c, 3),
+            ConvNormAct(4 * c, 8 * c, 3),
             DilatedDepthwise(8 * c, (1, 2, 4)),
-            _conv(24 * c, 8 * c, 3),
+            ConvNormAct(24 * c, 8 * c, 3),
         )
         self.classifier = nn.Conv2d(8 * c, num_superpixels + in_channels, 1)
         xavier_(self)

@@ -11,15 +11,7 @@ from torch import Tensor, nn
 from ...ops.precision import softmax
 from ...registry import MODELS
 from ...structures import View
-from ..layers import RasterAttention, RasterConv2d, recomputed, xavier_
-
-
-def _pointwise(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
-    )
+from ..layers import ConvNormAct, RasterAttention, RasterConv2d, recomputed, xavier_
 
 
 class RasterBlock(nn.Module):
@@ -42,14 +34,16 @@ class RasterBlock(nn.Module):
         self.widening = out_channels - in_channels
         self.raster = RasterConv2d(in_channels, out_channels, shift, include_centre)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.mix = _pointwise(out_channels)
+        self.mix = ConvNormAct(out_channels, out_channels, 1)
         self.refine = nn.ModuleList(
-            nn.Sequential(_pointwise(out_channels), nn.Conv2d(out_channels, out_channels, 1))
+            nn.Sequential(
+                ConvNormAct(out_channels, out_channels, 1), nn.Conv2d(out_channels, out_channels, 1)
+            )
             for _ in range(2)
         )
 
     def forward(self, x: Tensor, order: int) -> Tensor:
-        """One block in raster ``order``."""
+        """Refine ``x`` in raster ``order``."""
         if self.checkpoint:
             return recomputed(self._read, x, order, owner=self)
         return self._read(x, order)
@@ -60,14 +54,6 @@ class RasterBlock(nn.Module):
         for refine in self.refine:
             y = y + refine(y)
         return y
-
-
-class _NoImage(nn.Module):
-    """In place of the reconstruction, for a head that is asked for none: zero bands."""
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """(B, K, H, W) -> (B, 0, H, W)."""
-        return logits[:, :0]
 
 
 @MODELS.register_module()
@@ -87,7 +73,7 @@ class ACHead(nn.Module):
         multipliers: width of each residual block in units of ``base_channels``; (2, 2, 4, 8) is
             Table 10, (2, 4, 8, 16) the doubling that Table 9 and AC name. AC uses 2 to 4 blocks.
         output_stride: pixels of the image per pixel of the blocks, 2 (Table 10) or 4.
-        attention: a :class:`RasterAttention` behind the blocks (AC).
+        attention: a :class:`RasterAttention` after the blocks (AC).
         shift, include_centre: window of the raster convolutions, see :class:`RasterConv2d`.
         checkpoint: keep the residual blocks' inputs alone and run each block again in the backward
             pass.
@@ -126,11 +112,7 @@ class ACHead(nn.Module):
         self.in_channels = in_channels
         self.num_classes = num_classes
         self.stem = nn.Sequential(
-            nn.Conv2d(
-                in_channels, base_channels, 3, stride=output_stride // 2, padding=1, bias=False
-            ),
-            nn.BatchNorm2d(base_channels),
-            nn.ReLU(inplace=True),
+            *ConvNormAct(in_channels, base_channels, stride=output_stride // 2),
             # At stride 4 an image of 2 x 2 has one pixel left here, which is to survive.
             nn.MaxPool2d(2, ceil_mode=output_stride == 4),
         )
@@ -144,41 +126,41 @@ class ACHead(nn.Module):
         self.classifier = nn.Sequential(
             nn.Conv2d(widths[-1], outputs, 1), nn.Conv2d(outputs, outputs, 1)
         )
-        self.to_image = (
-            nn.Conv2d(outputs, image_channels, 3, padding=1) if image_channels else _NoImage()
-        )
+        self.to_image = None
+        if image_channels:
+            self.to_image = nn.Conv2d(outputs, image_channels, 3, padding=1)
         xavier_(self)
 
     def forward(self, x: Tensor, order: int = 0) -> View:
         """Read ``x`` in raster ``order`` 1..8; order 0, without mask, is for inference."""
-        self._check(x)
-        logits = self.classifier(self._read(self.stem(x), order))  # (B, K+C, H/2, W/2)
+        logits = self._logits(self._stem(x), order)  # (B, K+C, H/2, W/2)
         logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K+C, H, W)
         probability = softmax(logits[:, : self.num_classes])
-        return View(probability, self.to_image(logits))
+        image = logits[:, :0] if self.to_image is None else self.to_image(logits)
+        return View(probability, image)
 
     def probability(self, x: Tensor, orders: Sequence[int] = (0,)) -> Tensor:
         """Mean probability over ``orders``, (B, K, H, W), for inference.
 
         The stem, which knows no order, runs once, and no image is reconstructed.
         """
-        self._check(x)
-        stem = self.stem(x)  # (B, base, H/2, W/2)
+        stem = self._stem(x)  # (B, base, H/2, W/2)
         total = x.new_zeros(())
         for order in orders:
-            logits = self.classifier(self._read(stem, order))[:, : self.num_classes]
+            logits = self._logits(stem, order)[:, : self.num_classes]  # (B, K, H/2, W/2)
             logits = F.interpolate(logits, x.shape[2:], mode="bilinear")  # (B, K, H, W)
             total = total + softmax(logits)
         return total / len(orders)
 
-    def _read(self, stem: Tensor, order: int) -> Tensor:
-        for block in self.blocks:
-            stem = block(stem, order)
-        return stem
-
-    def _check(self, x: Tensor) -> None:
+    def _stem(self, x: Tensor) -> Tensor:
         if x.shape[1] != self.in_channels or min(x.shape[2:]) < 2:
             raise ValueError(
                 f"ACHead: expected (B, {self.in_channels}, H, W) with H, W >= 2, got "
                 f"{tuple(x.shape)}: set in_channels to bands + node channels"
             )
+        return self.stem(x)
+
+    def _logits(self, x: Tensor, order: int) -> Tensor:
+        for block in self.blocks:
+            x = block(x, order)
+        return self.classifier(x)

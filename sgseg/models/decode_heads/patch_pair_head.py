@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers import kaiming_
+from ..layers import ConvNormAct, kaiming_
 
 
 @MODELS.register_module()
@@ -44,9 +44,7 @@ class PatchPairHead(nn.Module):
         super().__init__()
         hidden = hidden_channels or 2 * in_channels
         self.single = nn.Sequential(
-            nn.Conv2d(in_channels, hidden, 3, padding=1),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU(inplace=True),
+            *ConvNormAct(in_channels, hidden, bias=True),
             nn.Identity() if pool is None else nn.AdaptiveAvgPool2d(pool),
             nn.Flatten(),
         )

@@ -1,16 +1,17 @@
 """Layers that torch does not have, shared by the parts of the model."""
 
+from .conv import ConvNormAct
 from .dilated_depthwise import DilatedDepthwise
-from .fusion import ConcatFusion, GatedFusion
+from .fusion import GatedFusion
 from .initialise import kaiming_, xavier_
 from .node_mlp import NodeMLP, NodeNorm
-from .over_ranks import over_ranks, place
+from .over_ranks import over_ranks
 from .raster_attention import RasterAttention
 from .raster_conv import RasterConv2d
 from .recompute import keeps_inputs_only, recomputed
 
 __all__ = [
-    "ConcatFusion",
+    "ConvNormAct",
     "DilatedDepthwise",
     "GatedFusion",
     "NodeMLP",
@@ -20,7 +21,6 @@ __all__ = [
     "kaiming_",
     "keeps_inputs_only",
     "over_ranks",
-    "place",
     "recomputed",
     "xavier_",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from mmengine.dist import get_rank
 from torch import Tensor, nn
 
 from ...ops.raster import NUM_ORDERS
-from . import place
 
 
 class StepDraws(nn.Module):
@@ -22,21 +22,19 @@ class StepDraws(nn.Module):
         self.seed = seed
         self.step = 0
 
-    def advance(self) -> None:
-        """Go to the next training step."""
+    def next_step(self) -> tuple[torch.Generator, tuple[int, int]]:
+        """What a training step draws, and go on to the next step.
+
+        Returns:
+            A CPU generator, another one on every rank, and two different raster orders of 1..8,
+            equal on all ranks.
+        """
+        own = np.random.SeedSequence((self.seed, self.step, get_rank()))
+        entropy = int(own.generate_state(1, np.uint64)[0] >> 1)
+        shared = np.random.default_rng((self.seed, self.step))
+        first, second = shared.choice(NUM_ORDERS, 2, replace=False) + 1
         self.step += 1
-
-    def orders(self) -> tuple[int, int]:
-        """Two different raster orders of 1..8, equal on all ranks."""
-        pair = np.random.default_rng((self.seed, self.step)).choice(NUM_ORDERS, 2, replace=False)
-        return int(pair[0]) + 1, int(pair[1]) + 1
-
-    def generator(self) -> torch.Generator:
-        """A CPU generator for this step and rank."""
-        entropy = np.random.SeedSequence((self.seed, self.step, place()[0])).generate_state(
-            1, np.uint64
-        )
-        return torch.Generator().manual_seed(int(entropy[0] >> 1))
+        return torch.Generator().manual_seed(entropy), (int(first), int(second))
 
     def get_extra_state(self) -> Tensor:
         """(2,) int64: seed and step, a plain tensor so that any loader reads it."""

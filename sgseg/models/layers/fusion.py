@@ -1,4 +1,4 @@
-"""How the projected node features join the image in front of the head (Eq 7)."""
+"""How the projected node features join the image before the head reads it (Eq 7)."""
 
 from __future__ import annotations
 
@@ -13,37 +13,25 @@ _instance_norm = full_precision(F.instance_norm)
 
 
 @MODELS.register_module()
-class ConcatFusion(nn.Module):
-    """Plain channel-wise concatenation, as the paper writes."""
-
-    def forward(self, image: Tensor, projected: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, D, H, W) -> (B, C + D, H, W)."""
-        return torch.cat([image, projected], 1)
-
-
-@MODELS.register_module()
 class GatedFusion(nn.Module):
     """Concatenation of the image with normalised, gated node features.
 
     The node features carry image-wide information that both readings share; let in at full
     strength from the start they satisfy the mutual information without any semantics. Here they
-    are normalised per image and channel, which removes what is constant over an image, and scaled
-    by a learned gate that starts almost closed.
+    are standardised per image and channel, which removes what is constant over an image, and
+    scaled by a learned gate that starts almost closed.
 
     Shapes: image (B, C, H, W), projected (B, D, H, W), output (B, C + D, H, W).
 
     Args:
         init: the gate's first value, > 0.
-        normalise: whether each channel of each image is standardised first.
     """
 
-    def __init__(self, init: float = 0.1, normalise: bool = True) -> None:
+    def __init__(self, init: float = 0.1) -> None:
         super().__init__()
-        self.normalise = normalise
         self.gate = nn.Parameter(torch.tensor(float(init)))
 
     def forward(self, image: Tensor, projected: Tensor) -> Tensor:
         """Concatenate ``image`` and the gated ``projected``."""
-        if self.normalise:
-            projected = _instance_norm(projected)
-        return torch.cat([image, (self.gate * projected).to(image.dtype)], 1)
+        gated = self.gate * _instance_norm(projected)  # (B, D, H, W)
+        return torch.cat([image, gated.to(image.dtype)], 1)

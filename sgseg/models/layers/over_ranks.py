@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
-
-
-def place() -> tuple[int, int]:
-    """This process's number and how many there are; (0, 1) where nothing is distributed."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return 0, 1
-    return dist.get_rank(), dist.get_world_size()
 
 
 def over_ranks(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
     """The sum of ``x`` over all processes, equal on each; ``x`` itself where there is but one.
 
-    A loss made of such sums is the whole batch's, and so is its gradient behind the mean over
+    A loss made of such sums is the whole batch's, and so is its gradient after the mean over
     processes that DistributedDataParallel takes: the backward pass sums over the processes too,
     which ``torch.distributed.all_reduce`` would not.
 
@@ -25,6 +19,6 @@ def over_ranks(x: Tensor, group: dist.ProcessGroup | None = None) -> Tensor:
         x: of any shape, the same on all processes.
         group: default all processes.
     """
-    if place()[1] == 1:
+    if get_world_size() == 1:
         return x
     return all_reduce(x, group=group or dist.group.WORLD)

@@ -20,7 +20,7 @@ Given = ParamSpec("Given")
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class _StatisticsAtRest(AbstractContextManager[None]):
+class StatisticsAtRest(AbstractContextManager[None]):
     """Inside, batch normalisation normalises as ever but counts nothing; may be entered again."""
 
     def __init__(self, owner: nn.Module | None) -> None:
@@ -58,7 +58,7 @@ def recomputed(
         *given,
         use_reentrant=False,
         preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _StatisticsAtRest(owner)),
+        context_fn=lambda: (nullcontext(), StatisticsAtRest(owner)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import torch
 from mmengine.model import BaseModel
@@ -25,7 +25,7 @@ class Prediction(TypedDict):
     """Cluster of each pixel: (H, W) int64."""
     gt: Tensor | None
     index: int
-    """The image's place in its data set, -1 if unknown."""
+    """Number of the image in its data set, -1 if unknown."""
 
 
 def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
@@ -84,9 +84,6 @@ class UnsupervisedSegmentor(BaseModel):
         ValueError: for a stated width that differs from the one that follows.
     """
 
-    guides: ClassVar[frozenset[str]] = frozenset()
-    """What of ``mask`` and ``regions`` this method's ``loss`` takes."""
-
     def __init__(
         self,
         decode_head: Config,
@@ -140,53 +137,55 @@ class UnsupervisedSegmentor(BaseModel):
         Args:
             inputs: images as the preprocessor gives them, (B, C, H, W).
             gt: labels, (B, H, W); only copied into the records of ``predict``.
-            index: (B,) places in the data set.
+            index: (B,) numbers of the images in the data set.
             mode: ``loss`` -> named scalars, ``predict`` -> list of :class:`Prediction`,
                 ``tensor`` -> :class:`SegState` with the prediction.
             mask: (B, H, W) bool, pixels that the loss counts; only in a batch whose pipeline
                 asks for it (``PackInputs(loss_mask="labelled")``).
             regions: (B, H, W), regions of each image (``SLICRegions``).
+
+        Raises:
+            ValueError: for an unknown mode, or a mask or regions that this method's ``loss`` has
+                no argument for.
         """
-        if mode == "loss":
-            return self.loss(inputs, **self._guides(mask=mask, regions=regions))
         if mode == "tensor":
             return self.infer(inputs)
-        if mode != "predict":
+        if mode == "predict":
+            return self.predict(inputs, gt, index)
+        if mode != "loss":
             raise ValueError(f"mode = {mode!r}; choose loss, predict or tensor")
-        return self.predict(inputs, gt, index)
-
-    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Named scalars of one training step; keys with ``loss`` in them are summed.
-
-        A method defines ``loss(inputs)``, with those of its ``guides`` as further arguments that
-        are None where the batch has none.
-        """
-        raise NotImplementedError
-
-    def _guides(self, **found: Tensor | None) -> dict[str, Tensor]:
-        """The guides in the batch; ValueError for one that this method would leave unused."""
-        given = {name: value for name, value in found.items() if value is not None}
-        unused = sorted(given.keys() - self.guides)
+        extra = {"mask": mask, "regions": regions}
+        given = {name: value for name, value in extra.items() if value is not None}
+        unused = sorted(given.keys() - inspect.signature(self.loss).parameters.keys())
         if unused:
             raise ValueError(
                 f"{type(self).__name__} makes no use of {unused}, which the training pipeline "
                 "packs: take loss_mask or SLICRegions out of its transforms"
             )
-        return given
+        return self.loss(inputs, **given)
+
+    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Named scalars of one training step; keys with ``loss`` in them are summed.
+
+        A method defines ``loss(inputs)``; with ``mask=None`` or ``regions=None`` as a further
+        argument it is given what the batch has of these.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define loss(inputs)")
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the head reads and K-Means clusters: (B, D, h, w); without a backbone the image."""
+        return inputs if self.backbone is None else self.backbone(inputs)
+
+    def probability(self, inputs: Tensor) -> Tensor:
+        """Class probabilities: (B, K, H, W)."""
+        return self.decode_head(self.features(inputs), inputs.shape[2:])
 
     def infer(self, inputs: Tensor) -> SegState:
         """Everything known of the images, ``probability`` included."""
-        raise NotImplementedError
-
-    def probability(self, inputs: Tensor) -> Tensor:
-        """Class probabilities alone, (B, K, H, W); what only :meth:`infer` shows need not live."""
-        probability = self.infer(inputs).probability
-        if probability is None:
-            raise RuntimeError(f"{type(self).__name__}.infer gave no probability")
-        return probability
+        return SegState(inputs, probability=self.probability(inputs))
 
     def readings(self, inputs: Tensor) -> Tensor:
-        """Class probabilities of readings that should agree: (R, B, K, H, W); here one alone."""
+        """Class probabilities of readings that should agree: (R, B, K, H, W); here a single one."""
         return self.probability(inputs)[None]  # (1, B, K, H, W)
 
     @torch.no_grad()
@@ -195,9 +194,9 @@ class UnsupervisedSegmentor(BaseModel):
     ) -> list[Prediction]:
         """Most probable cluster of every pixel, one record an image."""
         clusters = self.probability(inputs).argmax(1)  # (B, H, W)
-        places = [-1] * len(clusters) if index is None else index.tolist()
+        numbers = [-1] * len(clusters) if index is None else index.tolist()
         truths = [None] * len(clusters) if gt is None else gt
         return [
-            Prediction(pred=pred, gt=truth, index=place)
-            for pred, truth, place in zip(clusters, truths, places, strict=True)
+            Prediction(pred=pred, gt=truth, index=number)
+            for pred, truth, number in zip(clusters, truths, numbers, strict=True)
         ]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from ...ops.photometry import drop_colours
 from ...ops.sampling import at_pixels, windows
 from ...registry import MODELS
-from ...structures import SegState
 from ..layers import over_ranks
 from ..tasks.context import PatchPairs
 from .base import Config, UnsupervisedSegmentor, build_part
@@ -38,8 +35,6 @@ class ContextPrediction(UnsupervisedSegmentor):
     Source: IIC's copies of both methods, code/scripts/segmentation/baselines.
     """
 
-    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
-
     def __init__(
         self,
         backbone: Config,
@@ -63,8 +58,7 @@ class ContextPrediction(UnsupervisedSegmentor):
 
     def loss(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """One training step; a pair counts if either centre lies in ``mask``."""
-        generator = self.draws.generator()
-        self.draws.advance()
+        generator, _ = self.draws.next_step()
         size = (inputs.shape[2], inputs.shape[3])
         pairs = self.task.draw(len(inputs), size, generator)
         pairs = PatchPairs(*(part.to(inputs.device) for part in pairs))
@@ -76,15 +70,6 @@ class ContextPrediction(UnsupervisedSegmentor):
         sums = torch.stack([(losses * counts).sum(), counts.sum()])
         total, counted = over_ranks(sums)  # masks leave every process another number of pairs
         return dict(loss_context=total / counted.clamp_min(1))
-
-    def features(self, inputs: Tensor) -> Tensor:
-        """What is clustered, before enlargement: (B, D, h, w)."""
-        return self.backbone(inputs)
-
-    def infer(self, inputs: Tensor) -> SegState:
-        """The nearest centre of every pixel."""
-        probability = self.decode_head(self.features(inputs), inputs.shape[2:])
-        return SegState(inputs, probability=probability)
 
     def _cut(self, feature: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
         side = self.task.side

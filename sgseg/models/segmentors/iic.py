@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -40,8 +40,6 @@ class IIC(UnsupervisedSegmentor):
     Attributes:
         stage: the head that trains now, set from the epoch by ``AlternatingStageHook``.
     """
-
-    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
 
     def __init__(
         self,
@@ -82,24 +80,22 @@ class IIC(UnsupervisedSegmentor):
 
     def loss(self, inputs: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """One training step of the current head; pixels outside ``mask`` do not count."""
-        pair = self.views(inputs, self.draws.generator())
-        self.draws.advance()
+        generator, _ = self.draws.next_step()
+        pair = self.views(inputs, generator)
         head = getattr(self, self.stage)
         # Each view has batch statistics of its own, as in IIC.
-        found = [
+        first, second = (
             pair.align(number, head(self.backbone(image), image.shape[2:]))
             for number, image in enumerate(pair.images)
-        ]  # (B, K, H, W) each
-        counted = found if mask is None else [view * mask[:, None] for view in found]
-        term = self.losses[self.stage](_state(inputs, counted))
-        return {f"loss_{self.stage}": term} | diagnose(_state(inputs, found))
-
-    def infer(self, inputs: Tensor) -> SegState:
-        """Probabilities of the head with K classes."""
-        probability = self.decode_head(self.backbone(inputs), inputs.shape[2:])
-        return SegState(inputs, probability=probability)
+        )  # (B, K, H, W) each
+        state = _state(inputs, first, second)
+        counted = state
+        if mask is not None:
+            counted = _state(inputs, first * mask[:, None], second * mask[:, None])
+        return {f"loss_{self.stage}": self.losses[self.stage](counted)} | diagnose(state)
 
 
-def _state(inputs: Tensor, probabilities: list[Tensor]) -> SegState:
-    first, second = (View(probability, inputs[:, :0]) for probability in probabilities)
-    return SegState(inputs, views=(first, second))
+def _state(inputs: Tensor, first: Tensor, second: Tensor) -> SegState:
+    """Two readings without a reconstruction."""
+    none = inputs[:, :0]
+    return SegState(inputs, views=(View(first, none), View(second, none)))

@@ -6,14 +6,13 @@ import math
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import get_dist_info, get_world_size
 from torch import Tensor
 
 from ...ops.information import entropy
 from ...ops.precision import full_precision
 from ...registry import MODELS
-from ...structures import SegState
-from ..decode_heads import LocalGlobal
-from ..layers import over_ranks, place
+from ..layers import over_ranks
 from .base import Config, UnsupervisedSegmentor
 
 
@@ -35,7 +34,7 @@ def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
     Raises:
         ValueError: for a batch of one image, which has no other to be told from.
     """
-    if len(local) * place()[1] < 2:
+    if len(local) * get_world_size() < 2:
         raise ValueError("InfoSeg needs two images or more in a batch: raise batch_size")
     positive = (local * mixed).sum(2)  # (B, P)
     negative = (local * _previous(mixed)).sum(2)  # (B, P)
@@ -43,21 +42,16 @@ def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
 
 
 def _previous(x: Tensor) -> Tensor:
-    """(B, ...): for each image the one in front of it in the batch of all processes, in a ring."""
-    rank, world = place()
+    """(B, ...): of each image, its predecessor in the batch of all processes, in a ring."""
+    rank, world = get_dist_info()
     lasts = x.new_zeros(world, *x.shape[1:])
     lasts[rank] = x[-1]
     return torch.cat([over_ranks(lasts)[rank - 1, None], x[:-1]])
 
 
-def _class_use(assignment: Tensor) -> Tensor:
-    """(K,): mean of (B, P, K) over the images and places of all processes."""
-    return over_ranks(assignment.mean((0, 1))) / place()[1]
-
-
 @MODELS.register_module()
 class InfoSeg(UnsupervisedSegmentor):
-    r"""Each place is explained by the class vectors of its image, and not by another image's.
+    r"""Each pixel of the feature map is explained by its own image's class vectors, not another's.
 
     .. math:: S_p = \sum_c V_{p,c} H_c
 
@@ -91,17 +85,13 @@ class InfoSeg(UnsupervisedSegmentor):
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """One training step; ``class_usage`` beside it is the entropy over log K."""
-        image = self.views(inputs, self.draws.generator()).images[1]
-        self.draws.advance()
-        found: LocalGlobal = self.decode_head.describe(self.backbone(image))
-        mixed = found.assignment.to(found.classes.dtype) @ found.classes  # (B, P, d)
-        usage = entropy(_class_use(found.assignment), 0)
-        terms = dict(loss_information=local_global_loss(found.local, mixed))
+        generator, _ = self.draws.next_step()
+        image = self.views(inputs, generator).images[1]
+        local, classes, assignment = self.decode_head.describe(self.backbone(image))
+        mixed = assignment.to(classes.dtype) @ classes  # (B, P, d)
+        use = over_ranks(assignment.mean((0, 1))) / get_world_size()  # (K,)
+        usage = entropy(use, 0)
+        terms = dict(loss_information=local_global_loss(local, mixed))
         if self.balance:
             terms["loss_balance"] = -self.balance * usage
-        return terms | dict(class_usage=usage.detach() / math.log(found.classes.shape[1]))
-
-    def infer(self, inputs: Tensor) -> SegState:
-        """Assignment of every pixel to the class vectors of its image."""
-        probability = self.decode_head(self.backbone(inputs), inputs.shape[2:])
-        return SegState(inputs, probability=probability)
+        return terms | dict(class_usage=usage.detach() / math.log(len(use)))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...ops.information import entropy
 from ...ops.precision import EPS, full_precision
 from ...ops.regions import region_means
 from ...registry import MODELS
-from ...structures import SegState
 from ..layers import over_ranks
+from ..layers.recompute import StatisticsAtRest
 from .base import Config, UnsupervisedSegmentor
 
 
@@ -82,8 +79,6 @@ class InMARS(UnsupervisedSegmentor):
         seed: of views and noise; equal on all ranks.
     """
 
-    guides: ClassVar[frozenset[str]] = frozenset({"regions"})
-
     def __init__(
         self,
         backbone: Config,
@@ -111,16 +106,15 @@ class InMARS(UnsupervisedSegmentor):
                 "InMARS needs the regions of its images: put SLICRegions in front of PackInputs "
                 "in the training pipeline"
             )
-        generator = self.draws.generator()
+        generator, _ = self.draws.next_step()
         pair = self.views(inputs, generator)
-        self.draws.advance()
-        probability = self._probability(inputs)
+        probability = self.probability(inputs)
         held = region_probabilities(probability, regions)  # (S, K)
         target = probability.detach()
-        with _fixed_statistics(self):
+        with StatisticsAtRest(self):  # noise is no data
             worst = self._worst_noise(inputs, target, generator)
-            disturbed = self._probability(inputs + worst)
-        seen = pair.align(1, self._probability(pair.images[1]))
+            disturbed = self.probability(inputs + worst)
+        seen = pair.align(1, self.probability(pair.images[1]))
         return dict(
             loss_regions=region_information_loss(held, self.balance),
             loss_adversarial=self.adversarial * divergence(target, disturbed),
@@ -128,19 +122,12 @@ class InMARS(UnsupervisedSegmentor):
             class_usage=entropy(held.detach().mean(0), 0) / math.log(held.shape[1]),
         )
 
-    def infer(self, inputs: Tensor) -> SegState:
-        """Probabilities of every pixel; superpixels are not asked."""
-        return SegState(inputs, probability=self._probability(inputs))
-
-    def _probability(self, inputs: Tensor) -> Tensor:
-        return self.decode_head(self.backbone(inputs), inputs.shape[2:])  # (B, K, H, W)
-
     def _worst_noise(self, inputs: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(inputs.shape, generator=generator).to(inputs)
         # Far enough that the quadratic divergence is seen in single precision.
         trial = (0.1 * self.radius * _unit(noise)).requires_grad_()
         with torch.enable_grad():
-            far = divergence(target, self._probability(inputs + trial))
+            far = divergence(target, self.probability(inputs + trial))
             (slope,) = torch.autograd.grad(far, trial)
         return self.radius * _unit(slope)
 
@@ -148,17 +135,3 @@ class InMARS(UnsupervisedSegmentor):
 def _unit(x: Tensor) -> Tensor:
     """Each image of (B, C, H, W) scaled to length one; zeros stay."""
     return x / x.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
-
-
-@contextmanager
-def _fixed_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch statistics as in training, running ones untouched: noise is no data."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    tracked = [norm.track_running_stats for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm, before in zip(norms, tracked, strict=True):
-            norm.track_running_stats = before

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from torch import Tensor
-
 from ...registry import MODELS
-from ...structures import SegState
 from .base import Config, UnsupervisedSegmentor
 
 
@@ -25,8 +20,6 @@ class PixelKMeans(UnsupervisedSegmentor):
         seed: of the pixels drawn and of the first centres.
     """
 
-    guides: ClassVar[frozenset[str]] = frozenset({"mask"})
-
     def __init__(
         self,
         decode_head: Config,
@@ -34,11 +27,3 @@ class PixelKMeans(UnsupervisedSegmentor):
         seed: int = 0,
     ) -> None:
         super().__init__(decode_head, data_preprocessor=data_preprocessor, seed=seed)
-
-    def features(self, inputs: Tensor) -> Tensor:
-        """What is clustered: (B, C, H, W)."""
-        return inputs
-
-    def infer(self, inputs: Tensor) -> SegState:
-        """The nearest centre of every pixel."""
-        return SegState(inputs, probability=self.decode_head(inputs, inputs.shape[2:]))

@@ -11,20 +11,13 @@ from torch import Tensor
 from ...ops.raster import NUM_ORDERS
 from ...ops.superpixel import coordinates, pool, project
 from ...registry import MODELS
-from ...structures import SegState, Superpixels, View
+from ...structures import SegState, View
 from ..layers import recomputed
 from ..layers.diagnostics import diagnose
-from ..views.photometric import ViewPair
+from ..views import ViewPair
 from .base import Config, UnsupervisedSegmentor
 
 Stage = Literal["superpixel", "segmentation", "joint"]
-
-
-def _pool_without_copy(assignment: Tensor, feature: Tensor) -> Tensor:
-    """Eq 3; of features in half precision no wider copy is kept for the backward pass."""
-    if feature.dtype == assignment.dtype:
-        return pool(assignment, feature)
-    return recomputed(pool, assignment, feature)
 
 
 @MODELS.register_module()
@@ -45,7 +38,8 @@ class SGSeg(UnsupervisedSegmentor):
         views: None (the paper: both readings see the same image and the same superpixels) or
             :class:`PhotometricViews` (each reading has its own light, superpixels and graph; with
             ``shared`` both see the same jittered image).
-        fusion: how node features join the image; default plain concatenation (Eq 7).
+        fusion: how node features join the image; None concatenates them (Eq 7), else
+            :class:`GatedFusion`.
         predict_orders: raster orders averaged at inference; (0,) is the paper's unmasked pass,
             (1, ..., 8) reads as in training, at eight times the head's cost.
         detach_superpixels: keep the segmentation losses from reaching the backbone.
@@ -84,7 +78,7 @@ class SGSeg(UnsupervisedSegmentor):
         if not predict_orders:
             raise ValueError("SGSeg: predict_orders is empty; (0,) is the paper's choice")
         super().__init__(decode_head, backbone, neck, losses, views, data_preprocessor, seed)
-        self.fusion = MODELS.build(fusion or dict(type="ConcatFusion"))
+        self.fusion = None if fusion is None else MODELS.build(fusion)
         self.predict_orders = tuple(predict_orders)
         self.detach_superpixels = detach_superpixels
         self.roll_coordinates = roll_coordinates
@@ -128,10 +122,7 @@ class SGSeg(UnsupervisedSegmentor):
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """One training step: the terms of the current stage, and diagnostics beside them."""
-        if self.stage == "segmentation" and self.backbone is not None:
-            self.backbone.eval()  # frozen statistics too (Table 2, disjoint)
-        state = self._read_twice(inputs)
-        self.draws.advance()
+        state = self.read_twice(inputs)
         terms = {
             f"loss_{name}": term(state)
             for name, term in self.losses.items()
@@ -143,19 +134,84 @@ class SGSeg(UnsupervisedSegmentor):
             )
         return terms | diagnose(state)
 
-    def infer(self, inputs: Tensor) -> SegState:
-        """The state of ``inputs`` with the class probabilities, averaged over the orders."""
-        state = self.describe(inputs)
-        state.probability = self._classify(self._head_input(state))  # (B, K, H, W)
+    def read_twice(self, image: Tensor) -> SegState:
+        """The state of a training step on ``image`` (B, C, H, W): two readings in two orders."""
+        if self.stage == "segmentation" and self.backbone is not None:
+            self.backbone.eval()  # frozen statistics too (Table 2, disjoint)
+        generator, orders = self.draws.next_step()
+        pair = ViewPair((image, image))
+        if self.views is not None:
+            pair = self.views(image, generator)
+        same = pair.images[0] is pair.images[1]
+        seen = pair.images[0] if same else torch.cat(pair.images)  # (B or 2B, C, H, W)
+        shift = None
+        if self.roll_coordinates:
+            shift = torch.randint(max(seen.shape[2:]), (len(seen), 2), generator=generator)
+        state = self.describe(seen, shift)
+        if self.stage == "superpixel":
+            return state
+        x = self.head_input(state)  # (B or 2B, C+D, H, W)
+        readings = []
+        for number, half in enumerate((x, x) if same else x.chunk(2)):
+            view = self.decode_head(half, orders[number])  # Eq 7
+            readings.append(View(pair.align(number, view.probability), view.reconstruction))
+        state.views, state.view_images = (readings[0], readings[1]), pair.images
         return state
 
+    def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
+        """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.
+
+        In training, stage ``superpixel`` ends with the superpixels.
+
+        Args:
+            image: (B, C, H, W).
+            shift: (B, 2) rows and columns by which the backbone's coordinates are rolled.
+        """
+        state = SegState(image)
+        if self.backbone is None:
+            return state
+        seen = (image,) if shift is None else (image, shift)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.stage != "segmentation"):
+            state.superpixels = assignment, feature, _ = self.backbone(*seen)  # Eq 4
+        if self.training and self.stage == "superpixel":
+            return state
+        if self.detach_superpixels:
+            assignment, feature = assignment.detach(), feature.detach()
+        xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
+        low_level = torch.cat([xy.expand(image.shape[0], -1, -1, -1), image], 1)  # (B, 2+C, H, W)
+        # Pooled apart: joined first, they are a copy of the features in float32. Features in half
+        # precision are pooled again in the backward pass, or such a copy would be kept for it.
+        half = feature.dtype != assignment.dtype
+        deep = recomputed(pool, assignment, feature) if half else pool(assignment, feature)
+        state.nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3
+        state.refined = state.nodes if self.neck is None else self.neck(state.nodes)  # Eq 5
+        state.projected = project(assignment, state.refined)  # (B, D, H, W)  Eq 6
+        return state
+
+    def head_input(self, state: SegState) -> Tensor:
+        """What the head reads (Eq 7): the image joined with the node features, (B, C+D, H, W)."""
+        if state.projected is None:
+            return state.image
+        if self.fusion is None:
+            return torch.cat([state.image, state.projected], 1)
+        return self.fusion(state.image, state.projected)
+
     def probability(self, inputs: Tensor) -> Tensor:
-        """Class probabilities alone: superpixels and features are gone when the head runs."""
-        return self._classify(self._head_input(self.describe(inputs)))  # (B, K, H, W)
+        """Class probabilities averaged over the orders, (B, K, H, W).
+
+        Superpixels and features are gone when the head runs.
+        """
+        return self._classify(self.head_input(self.describe(inputs)))
+
+    def infer(self, inputs: Tensor) -> SegState:
+        """The state of ``inputs`` with the class probabilities."""
+        state = self.describe(inputs)
+        state.probability = self._classify(self.head_input(state))  # (B, K, H, W)
+        return state
 
     def readings(self, inputs: Tensor) -> Tensor:
         """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
-        x = self._head_input(self.describe(inputs))
+        x = self.head_input(self.describe(inputs))
         orders = range(1, NUM_ORDERS + 1)
         return torch.stack([self.decode_head(x, order).probability for order in orders])
 
@@ -164,65 +220,3 @@ class SGSeg(UnsupervisedSegmentor):
             return self.decode_head.probability(x, self.predict_orders)
         readings = [self.decode_head(x, order).probability for order in self.predict_orders]
         return torch.stack(readings).mean(0)  # (B, K, H, W)
-
-    def describe(self, image: Tensor, shift: Tensor | None = None) -> SegState:
-        """Figure 2 up to the head: superpixels, nodes, graph, and back onto the pixels.
-
-        ``shift`` (B, 2) rolls the coordinates that the backbone sees.
-        """
-        superpixels = self._superpixels(image, shift)
-        if superpixels is None:
-            return SegState(image)
-        assignment, feature, _ = superpixels
-        if self.detach_superpixels:
-            assignment, feature = assignment.detach(), feature.detach()
-        xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)
-        low_level = torch.cat([xy.expand(image.shape[0], -1, -1, -1), image], 1)  # (B, 2+C, H, W)
-        # Pooled apart: joined first, they are a copy of the features in float32.
-        deep = _pool_without_copy(assignment, feature)  # (B, N, F)
-        nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3
-        refined = nodes if self.neck is None else self.neck(nodes)  # (B, N, D)  Eq 5
-        projected = project(assignment, refined)  # (B, D, H, W)  Eq 6
-        return SegState(image, superpixels, nodes, refined, projected)
-
-    def _superpixels(self, image: Tensor, shift: Tensor | None) -> Superpixels | None:
-        if self.backbone is None:
-            return None
-        seen = (image,) if shift is None else (image, shift)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.stage != "segmentation"):
-            return self.backbone(*seen)  # Eq 4
-
-    def _head_input(self, state: SegState) -> Tensor:
-        if state.projected is None:
-            return state.image
-        return self.fusion(state.image, state.projected)  # (B, C+D, H, W)  Eq 7
-
-    def _read_twice(self, image: Tensor) -> SegState:
-        """The state of a training batch, the head's two readings included."""
-        generator = self.draws.generator()
-        pair = self._pair(image, generator)
-        once = pair.images[0] is pair.images[1]
-        state = self._train_state(pair.images[0] if once else torch.cat(pair.images), generator)
-        if self.stage == "superpixel":
-            return state
-        x = self._head_input(state)
-        inputs = (x, x) if once else x.chunk(2)
-        readings = []
-        for number, (half, order) in enumerate(zip(inputs, self.draws.orders(), strict=True)):
-            view = self.decode_head(half, order)
-            readings.append(View(pair.align(number, view.probability), view.reconstruction))
-        state.views, state.view_images = (readings[0], readings[1]), pair.images
-        return state
-
-    def _pair(self, image: Tensor, generator: torch.Generator) -> ViewPair:
-        if self.views is None:
-            return ViewPair((image, image), ((0, 0), (0, 0)))
-        return self.views(image, generator)
-
-    def _train_state(self, image: Tensor, generator: torch.Generator) -> SegState:
-        shift = None
-        if self.roll_coordinates:
-            shift = torch.randint(max(image.shape[2:]), (len(image), 2), generator=generator)
-        if self.stage == "superpixel":
-            return SegState(image, self._superpixels(image, shift))
-        return self.describe(image, shift)

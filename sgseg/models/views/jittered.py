@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from ...ops.photometry import check_jitter, jitter
 from ...registry import MODELS
-
-
-class FlippedPair(NamedTuple):
-    """Two views of the same images; the second may be mirrored."""
-
-    images: tuple[Tensor, Tensor]
-    """(B, C, H, W) each."""
-    flipped: Tensor
-    """(B,) bool: whose second view is mirrored."""
-
-    def align(self, number: int, x: Tensor) -> Tensor:
-        """Mirror a map read from view ``number`` back to where the image's pixels are."""
-        return _flip(x, self.flipped) if number == 1 else x
+from .pair import ViewPair, mirror
 
 
 @MODELS.register_module()
@@ -32,7 +18,7 @@ class JitteredViews(nn.Module):
     hue from -x to x, for each image; their order is drawn once a step. The first three bands are
     jittered, an infrared band is not.
 
-    Shapes: image (B, C, H, W) in [0, 1], C >= 3 -> :class:`FlippedPair`.
+    Shapes: image (B, C, H, W) in [0, 1], C >= 3 -> :class:`ViewPair`.
 
     Args:
         brightness, contrast, saturation, hue: half-widths; IIC has 0.4, 0.4, 0.4, 0.125 on
@@ -58,14 +44,10 @@ class JitteredViews(nn.Module):
             raise ValueError(f"JitteredViews: flip = {flip} must lie in [0, 1]")
         self.flip = flip
 
-    def forward(self, image: Tensor, generator: torch.Generator) -> FlippedPair:
+    def forward(self, image: Tensor, generator: torch.Generator) -> ViewPair:
         """Both views of ``image``; ``generator`` lives on the CPU."""
         free = torch.rand(5, len(image), generator=generator).to(image)
         order = torch.randperm(4, generator=generator).tolist()
         jittered = jitter(image, self.widths, free[:4], order)
-        flipped = free[4] < self.flip
-        return FlippedPair((image, _flip(jittered, flipped)), flipped)
-
-
-def _flip(x: Tensor, flipped: Tensor) -> Tensor:
-    return torch.where(flipped.view(-1, 1, 1, 1), x.flip(3), x)
+        mirrored = free[4] < self.flip
+        return ViewPair((image, mirror(jittered, mirrored)), mirrored=mirrored)

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...registry import MODELS
-
-
-class ViewPair(NamedTuple):
-    """Two views of the same images and how far each was rolled."""
-
-    images: tuple[Tensor, Tensor]
-    """(B, C, H, W) each."""
-    shifts: tuple[tuple[int, int], tuple[int, int]]
-    """Rows and columns that each view was rolled by."""
-
-    def align(self, number: int, x: Tensor) -> Tensor:
-        """Roll a map read from view ``number`` back to where the image's pixels are."""
-        down, right = self.shifts[number]
-        return x.roll((-down, -right), (2, 3)) if down or right else x
+from .pair import ViewPair
 
 
 @MODELS.register_module()

@@ -4,13 +4,14 @@ paper | ours | gap. Whatever is killed, the same call goes on and gives the same
 Example:
     python tools/reproduce_table.py table5 --data mosaic --preset tiny --seeds 3
     python tools/reproduce_table.py table1 --data coco15 data/coco_stuff --preset paper --gpus 0,1
+    python tools/reproduce_table.py table1 --cluster slurm --slurm partition=gpu gpus_per_node=1
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from sgseg.comparison.tables import main as run
+from sgseg import comparison as tables
 from sgseg.cost import runtimes
 from sgseg.training.command_line import OptionsAction
 
@@ -30,12 +31,14 @@ def main() -> int:
     add("--label-map", help="FILE.json#KEY: raw labels to classes, for --data folder")
     add("--bands", type=int, help="of the images, for --data folder; default 3")
     add("--preset", default="tiny", help="sizes of the model: paper, small, tiny, or a file")
-    add("--recipe", nargs="+", default=["paper", "practical"], help="default both, side by side")
+    add("--recipe", nargs="+", default=["paper", "practical"], help="default both")
     add("--seeds", type=int, default=3, help="how many, from 0")
     add("--epochs", type=int, help="of the recipe's schedule; default its own")
     add("--minutes", type=float, help="equal training time for every row instead of equal epochs")
-    add("--jobs", type=int, help="runs at a time; default one a GPU, or one")
-    add("--gpus", default="", help="for example 0,1")
+    add("--jobs", type=int, help="runs at a time; default one a GPU, or one; on Slurm all")
+    add("--gpus", default=(), type=lambda text: text.split(","), help="of this machine: 0,1")
+    add("--cluster", default="local", help="where the runs are done: local or slurm")
+    add("--slurm", nargs="+", action=OptionsAction, default={}, help="partition=NAME ...")
     add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
     add("--cfg-options", nargs="+", action=OptionsAction, default={}, help="a.b.c=value, every row")
     add("--dry-run", action="store_true", help="say what would run, and for how long")
@@ -46,8 +49,24 @@ def main() -> int:
         parser.error("name a table, or give --correlate")
     if len(args.data) > 2:
         parser.error("--data takes a name and a folder")
+    root = Path(args.work_dir)
+    if args.correlate:
+        print(tables.correlate(root))
+        return 0
+    table = tables.load_table(args.table, CONFIGS)
+    if table.timed:
+        print(tables.time_table(table, args.preset, CONFIGS, root, runtimes.compare))
+        return 0
+    data = tables.Data(*args.data, args.num_classes, args.label_map, args.bands)
+    size = dict(preset=args.preset, epochs=args.epochs, minutes=args.minutes)
+    size |= dict(recipes=args.recipe, seeds=range(args.seeds), options=args.cfg_options)
+    request = tables.Request(table, data, CONFIGS, only=args.rows, root=root, **size)
+    if args.dry_run:
+        print("\n".join(tables.plan(tables.entries(request))))
+        return 0
+    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm)
     try:
-        return run(args, CONFIGS, print, runtimes.compare)
+        return int(tables.reproduce(request, jobs, print, args.report_only) > 0)
     except KeyboardInterrupt:
         print("Interrupted; the same call goes on")
         return 130

@@ -8,11 +8,9 @@ Example:
 
 import argparse
 
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn
-
 from sgseg.comparison import superpixel_methods as ways
 from sgseg.comparison.superpixel_report import superpixel_report
+from sgseg.io.progress import progress_bar
 from sgseg.training import config_for
 from sgseg.training.command_line import OptionsAction
 
@@ -42,15 +40,7 @@ def main() -> None:
             parser.error(f"--model: got {len(given) + 1} paths, wanted are [CONFIG] CHECKPOINT")
         built = config_for(checkpoint, *given, options=args.cfg_options)
         methods.append(ways.trained_method(built, checkpoint, args.side))
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict = {}
-
-        def tell(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done)
-
+    with progress_bar("Measuring") as tell:
         superpixel_report(args.data, methods, args.out, args.limit, tell=tell)
     with open(f"{args.out}/report.md", encoding="utf-8") as report:
         print(report.read() + f"\nEvery number: {args.out}/report.json; look at contact_sheet.png")

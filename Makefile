@@ -57,8 +57,11 @@ coverage: setup
 	$(BIN)/python -m pip install --quiet pytest-cov
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses 2 --cov=sgseg --cov-report=term
 
+# All of them take most of an hour; one module: make mutation MUTANTS='sgseg.ops.matching*'
+MUTANTS :=
 mutation: setup
-	$(BIN)/python -m tests.reliability.mutate --sample 60
+	$(BIN)/python -m pip install --quiet mutmut==3.8.1
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children 2 $(MUTANTS)
 
 docs: setup
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"

@@ -30,11 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, and print the table."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn
-
     from ..comparison import superpixel_methods as ways
     from ..comparison.superpixel_report import superpixel_report
+    from ..io.progress import progress_bar
     from ..training import config_for
 
     if unknown := set(args.methods) - set(ways.method_names()):
@@ -46,15 +44,7 @@ def run(args: argparse.Namespace) -> None:
         given, checkpoint = config_and(paths, 1, "--model [CONFIG] CHECKPOINT")
         built = config_for(checkpoint, given, options=args.cfg_options)
         methods.append(ways.trained_method(built, checkpoint, args.side))
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict = {}
-
-        def tell(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done)
-
+    with progress_bar("Measuring") as tell:
         superpixel_report(args.data, methods, args.out, args.limit, tell=tell)
     with open(f"{args.out}/report.md", encoding="utf-8") as report:
         print(report.read() + f"\nEvery number: {args.out}/report.json; look at contact_sheet.png")

@@ -5,6 +5,7 @@ Whatever is killed, the same call goes on and gives the same table.
 Example:
     sgseg tables table5 --data mosaic --preset tiny --seeds 3
     sgseg tables table1 --data coco15 data/coco_stuff --preset paper --gpus 0,1
+    sgseg tables table1 --cluster slurm --slurm partition=gpu gpus_per_node=1
 """
 
 import argparse
@@ -24,8 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, help="how many, from 0")
     add("--epochs", type=int, help="of the recipe's schedule; default its own")
     add("--minutes", type=float, help="equal training time for every row instead of equal epochs")
-    add("--jobs", type=int, help="runs at a time; default one a GPU, or one")
-    add("--gpus", default="", help="for example 0,1")
+    add("--jobs", type=int, help="runs at a time; default one a GPU, or one; on Slurm all")
+    add("--gpus", default=(), type=lambda text: text.split(","), help="of this machine: 0,1")
+    add("--cluster", default="local", help="where the runs are done: local or slurm")
+    add("--slurm", **SHARED["--cfg-options"] | dict(default={}, help="partition=NAME ..."))
     add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
     add("--cfg-options", **SHARED["--cfg-options"] | dict(default={}, help="of every row"))
     add("--dry-run", action="store_true", help="say what would run, and for how long")
@@ -39,12 +42,32 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a table, or give --correlate")
     if len(args.data) > 2:
         raise UsageError("--data takes a name and a folder")
-    from ..comparison.tables import main
+    from pathlib import Path
+
+    from .. import comparison as tables
     from ..cost import runtimes
     from ..training.config_files import PACKAGED
 
+    root = Path(args.work_dir)
+    if args.correlate:
+        print(tables.correlate(root))
+        return 0
+    table = tables.load_table(args.table, PACKAGED)
+    if table.timed:
+        print(tables.time_table(table, args.preset, PACKAGED, root, runtimes.compare))
+        return 0
+    data = tables.Data(
+        *args.data, num_classes=args.num_classes, label_map=args.label_map, bands=args.bands
+    )
+    size = dict(preset=args.preset, epochs=args.epochs, minutes=args.minutes)
+    size |= dict(recipes=args.recipe, seeds=range(args.seeds), options=args.cfg_options)
+    request = tables.Request(table, data, PACKAGED, only=args.rows, root=root, **size)
+    if args.dry_run:
+        print("\n".join(tables.plan(tables.entries(request))))
+        return 0
+    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm)
     try:
-        return main(args, PACKAGED, print, runtimes.compare)
+        return int(tables.reproduce(request, jobs, print, args.report_only) > 0)
     except KeyboardInterrupt:
         print("Interrupted; the same call goes on")
         return 130

@@ -1,8 +1,24 @@
 """Comparisons around a trained model, and the tables of the paper."""
 
 from .baselines import Baselines, measure_baselines
+from .compose import Data
+from .correlation import correlate
 from .demo import run_demo
+from .jobs import Jobs
 from .rows import load_table
-from .tables import Request, reproduce
+from .tables import Request, entries, plan, reproduce, time_table
 
-__all__ = ["Baselines", "Request", "load_table", "measure_baselines", "reproduce", "run_demo"]
+__all__ = [
+    "Baselines",
+    "Data",
+    "Jobs",
+    "Request",
+    "correlate",
+    "entries",
+    "load_table",
+    "measure_baselines",
+    "plan",
+    "reproduce",
+    "run_demo",
+    "time_table",
+]

@@ -11,8 +11,10 @@ from typing import Any
 from scipy.stats import spearmanr
 
 from ..evaluation.label_free import NAMES
+from ..io.atomic import write_atomically
+from ..io.jsonfile import read_json_if_whole
 from .report import grid
-from .runs import RESULT, read_json
+from .runs import RESULT
 
 FEWEST = 4
 
@@ -23,8 +25,8 @@ def rank_correlation(scores: Sequence[float], accuracies: Sequence[float]) -> fl
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant input gives nan, which is what is asked here
-        found = float(spearmanr(scores, accuracies).statistic)
-    return None if math.isnan(found) else found
+        coefficient = float(spearmanr(scores, accuracies).statistic)
+    return None if math.isnan(coefficient) else coefficient
 
 
 def correlate(root: str | Path) -> str:
@@ -35,61 +37,53 @@ def correlate(root: str | Path) -> str:
     these apart first. *Within a run*: over its evaluated epochs, mean over the runs.
 
     Returns:
-        Markdown: a table with the number of pairs behind each coefficient.
+        Markdown, also written to ``label_free.md`` in the folder: a table with the number of pairs
+        of each coefficient.
 
     Raises:
         FileNotFoundError: if no finished run is there.
     """
-    everything: dict[str, list[Mapping[str, Any]]] = {}
-    alone: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    by_size: dict[str, list[Mapping[str, Any]]] = {}
+    by_recipe: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for path in sorted(Path(root).glob(f"*/seed_*/{RESULT}")):
-        result = read_json(path)
+        result = read_json_if_whole(path)
         if result and result.get("epochs"):
-            sizes, recipe, _ = path.parents[1].name.rsplit("-", 2)  # data and preset, recipe, hash
-            everything.setdefault(sizes, []).append(result)
-            alone.setdefault((sizes, recipe), []).append(result)
-    if not everything:
+            size, recipe, _ = path.parents[1].name.rsplit("-", 2)  # data and preset, recipe, hash
+            by_size.setdefault(size, []).append(result)
+            by_recipe.setdefault((size, recipe), []).append(result)
+    if not by_size:
         raise FileNotFoundError(f"{root}: no finished run; train some with reproduce_table.py")
-    heads = ["runs", "kind", *NAMES]
+    groups = dict(by_size)
+    for (size, recipe), results in by_recipe.items():
+        if FEWEST <= len(results) < len(by_size[size]):
+            groups[f"{size}, {recipe} alone"] = results
     rows = []
-    groups = dict(everything)
-    for (sizes, recipe), results in alone.items():
-        if FEWEST <= len(results) < len(everything[sizes]):
-            groups[f"{sizes}, {recipe} alone"] = results
     for name, results in sorted(groups.items()):
         across = [_across(results, score) for score in NAMES]
         within = [_within(results, score) for score in NAMES]
         rows.append([f"{name} ({len(results)})", "across runs, last epoch", *across])
         rows.append([f"{name} ({len(results)})", "within a run, mean", *within])
-    return "\n".join(
-        [
-            "# Label-free scores and accuracy",
-            "",
-            "Spearman's rank correlation (number of runs; within a run: of runs with at least "
-            f"{FEWEST} evaluated epochs).",
-            "",
-            *grid(heads, rows),
-            "",
-        ]
+    said = (
+        "Spearman's rank correlation (number of runs; within a run: of runs with at least "
+        f"{FEWEST} evaluated epochs)."
     )
+    table = grid(["runs", "kind", *NAMES], rows)
+    text = "\n".join(["# Label-free scores and accuracy", "", said, "", *table, ""])
+    write_atomically(Path(root) / "label_free.md", text.encode())
+    return text
 
 
 def _across(results: Sequence[Mapping[str, Any]], score: str) -> str:
-    pairs = [
-        (result["epochs"][-1][score], result["accuracy"])
-        for result in results
-        if score in result["epochs"][-1] and result["accuracy"] is not None
-    ]
-    found = rank_correlation([p[0] for p in pairs], [p[1] for p in pairs])
-    return f"too few ({len(pairs)})" if found is None else f"{found:+.2f} ({len(pairs)})"
+    last = [(result["epochs"][-1], result["accuracy"]) for result in results]
+    pairs = [(e[score], accuracy) for e, accuracy in last if score in e and accuracy is not None]
+    coefficient = rank_correlation([p[0] for p in pairs], [p[1] for p in pairs])
+    return (
+        f"too few ({len(pairs)})" if coefficient is None else f"{coefficient:+.2f} ({len(pairs)})"
+    )
 
 
 def _within(results: Sequence[Mapping[str, Any]], score: str) -> str:
-    found = []
-    for result in results:
-        both = [e for e in result["epochs"] if "accuracy" in e and score in e]
-        one = rank_correlation([e[score] for e in both], [e["accuracy"] for e in both])
-        found += [] if one is None else [one]
-    if not found:
-        return "too few (0)"
-    return f"{sum(found) / len(found):+.2f} ({len(found)})"
+    scored = [[e for e in r["epochs"] if "accuracy" in e and score in e] for r in results]
+    each = [rank_correlation([e[score] for e in s], [e["accuracy"] for e in s]) for s in scored]
+    known = [coefficient for coefficient in each if coefficient is not None]
+    return f"{sum(known) / len(known):+.2f} ({len(known)})" if known else "too few (0)"

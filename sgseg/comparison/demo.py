@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..engine.work_dir import new_place
 from ..training import build_config, train
-from .baselines import Baselines, measure_baselines
+from .baselines import measure_baselines
 
 
 def run_demo(
@@ -38,21 +38,14 @@ def run_demo(
     seconds = time.perf_counter() - started
     record = runner.val_evaluator.metrics[0].record
     say("3/3  Done.\n")
-    say(_table(baselines, record["accuracy"], record["miou"], seconds))
+    trained = f"{record['accuracy']:6.2f} %   mIoU {record['miou']:.2f} %, {seconds:.0f} s"
+    say("pixel accuracy after Hungarian matching, last epoch")
+    say(f"  {'majority class':<20}{baselines.majority:6.2f} %")
+    say(f"  {'K-Means on colours':<20}{baselines.kmeans:6.2f} %")
+    say(f"  {'SGSeg, untrained':<20}{baselines.untrained:6.2f} %")
+    say(f"  {'SGSeg, trained':<20}{trained} of training")
     pictures = Path(folder) / "pictures"
     last = sorted(path.name for path in pictures.glob("epoch_???.png"))[-1]
     say(f"\nLook at {pictures / last} (input, superpixels, node features, prediction, truth),")
     say(f"{pictures / 'curves.png'} and {Path(folder) / 'eval.json'}.")
     return float(record["accuracy"])
-
-
-def _table(baselines: Baselines, accuracy: float, miou: float, seconds: float) -> str:
-    rows = [
-        ("majority class", f"{baselines.majority:6.2f} %"),
-        ("K-Means on colours", f"{baselines.kmeans:6.2f} %"),
-        ("SGSeg, untrained", f"{baselines.untrained:6.2f} %"),
-        ("SGSeg, trained", f"{accuracy:6.2f} %   mIoU {miou:.2f} %, {seconds:.0f} s of training"),
-    ]
-    return "pixel accuracy after Hungarian matching, last epoch\n" + "\n".join(
-        f"  {name:<20}{text}" for name, text in rows
-    )

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import copy
-import os
 import statistics
 import time
 from collections.abc import Mapping
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
 from ..engine.hooks.stage import turns_of
+from ..io.jsonfile import read_json_if_whole, write_json
+from ..io.progress import usable_cores
 from ..registry import DATASETS, MODELS
 from ..training.batch import fit_batch
 from ..training.length import stage_epochs, stages_of
 from ..training.loaders import settle_workers
-from .runs import locked, read_json, write_json
 
 _MOST = 100_000
 
@@ -33,8 +33,8 @@ def chosen_epochs(row_folder: Path, config: Config, minutes: float) -> int:
     The first run of the row times a few steps of each stage on the machine as it is then.
     Evaluations do not count. All seeds and restarts keep the number.
     """
-    with locked(row_folder / "length.lock", wait=True):
-        stored = read_json(row_folder / "length.json")
+    with FileLock(row_folder / "length.lock"):
+        stored = read_json_if_whole(row_folder / "length.json")
         if stored is None:
             per_epoch = seconds_per_epoch(config)
             stored = dict(
@@ -42,7 +42,7 @@ def chosen_epochs(row_folder: Path, config: Config, minutes: float) -> int:
                 epochs=fitting_epochs(config, per_epoch, 60 * minutes),
                 seconds_per_epoch=per_epoch,
                 threads=torch.get_num_threads(),
-                cores=os.cpu_count(),
+                cores=usable_cores(),
                 device=str(get_device()),
             )
             write_json(row_folder / "length.json", stored)
@@ -72,7 +72,7 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
 
     Args:
         config: from :func:`sgseg.training.build_config`.
-        steps: timed steps a stage, behind one that does not count.
+        steps: timed steps a stage, after one that does not count.
     """
     config = copy.deepcopy(config)
     settle_workers(config)
@@ -82,8 +82,9 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
     model = MODELS.build(config.model).to(get_device())
     optimiser = build_optim_wrapper(model, config.optim_wrapper)
     loader = Runner.build_dataloader(config.train_dataloader, seed=seed)
-    batches = _endless(loader)
-    found = {}
+    batches = (batch for _ in count() for batch in loader)
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    seconds = {}
     for _, stage in stages_of(config):
         costs = []
         for part in turns_of(config) or (stage,):
@@ -92,21 +93,11 @@ def seconds_per_epoch(config: Config, steps: int = 4) -> dict[str, float]:
                 model.stage = part
             taken = []
             for _ in range(steps + 1):
-                _wait()
+                wait()
                 started = time.perf_counter()
                 model.train_step(next(batches), optim_wrapper=optimiser)
-                _wait()
+                wait()
                 taken.append(time.perf_counter() - started)
             costs.append(statistics.median(taken[1:]) * len(loader))
-        found[stage] = statistics.mean(costs)
-    return found
-
-
-def _wait() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def _endless(loader: Any) -> Any:
-    while True:
-        yield from loader
+        seconds[stage] = statistics.mean(costs)
+    return seconds

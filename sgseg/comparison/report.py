@@ -19,8 +19,6 @@ from .runs import Run
 SELECT_BY = "mutual_information"
 """The label-free score whose best epoch the table shows."""
 
-Values = list[float]
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -46,7 +44,7 @@ class Entry:
 
     def results(self) -> list[dict[str, Any]]:
         """Of the finished runs."""
-        return [found for run in self.runs if (found := run.result()) is not None]
+        return [result for run in self.runs if (result := run.result()) is not None]
 
 
 def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -> float | None:
@@ -82,7 +80,7 @@ def line_of(entry: Entry) -> dict[str, Any]:
 
 
 def write_report(table: Table, entries: Sequence[Entry], path: Path, described: str) -> None:
-    """Write ``path`` with ``.md``, ``.csv`` and ``.png`` behind it.
+    """Write the table as ``PATH.md`` and ``PATH.csv``, and a plot of it as ``PATH.png``.
 
     Args:
         table: the paper's.
@@ -130,12 +128,16 @@ def markdown(
         "s an epoch",
         "notes",
     ]
-    rows = [
-        [
+    rows = []
+    for line in lines:
+        published = _number(line["paper"], 1)
+        if line["paper"] is None and line["paper_coco15"] is not None:
+            published = f"({line['paper_coco15']:.1f} on COCO-Stuff)"
+        cells = [
             line["label"],
             line["size"],
             line["recipe"],
-            _published(line),
+            published,
             spread(line["last"]),
             _number(line["gap"], 1, sign=True),
             spread(line["best"]),
@@ -148,8 +150,7 @@ def markdown(
             _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
             line["notes"],
         ]
-        for line in lines
-    ]
+        rows.append(cells)
     scored = f"Protocol: {in_words(protocol)}." if protocol else "Nothing has been scored yet."
     return "\n".join(
         [
@@ -170,7 +171,7 @@ def markdown(
 def write_times(
     table: Table, measured: Mapping[str, Mapping[str, float]], path: Path, described: str
 ) -> None:
-    """Write Table 11, ``path`` with ``.md`` and ``.csv`` behind it.
+    """Write Table 11 as ``PATH.md`` and ``PATH.csv``.
 
     Args:
         table: the paper's, with ``train`` and ``inference`` in ms as its numbers.
@@ -199,9 +200,9 @@ def write_times(
 
 def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a Markdown table; columns that are empty throughout are left out."""
-    kept = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(line[place] for place in kept) + " |" for line in lines]
+    return ["| " + " | ".join(line[column] for column in kept) + " |" for line in lines]
 
 
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -226,7 +227,7 @@ def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def spread(values: Values) -> str:
+def spread(values: Sequence[float]) -> str:
     """Mean ± standard deviation (n)."""
     if not values:
         return ""
@@ -236,13 +237,6 @@ def spread(values: Values) -> str:
 
 def _number(value: float | None, digits: int, sign: bool = False) -> str:
     return "" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
-
-
-def _published(line: Mapping[str, Any]) -> str:
-    """The paper's number; where it has none on these data, COCO-Stuff's, marked as that."""
-    if line["paper"] is None and line["paper_coco15"] is not None:
-        return f"({line['paper_coco15']:.1f} on COCO-Stuff)"
-    return _number(line["paper"], 1)
 
 
 def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:

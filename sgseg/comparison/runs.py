@@ -5,36 +5,32 @@
     work_dirs/tables/mosaic-tiny-practical-3f0c.../    one config; equal rows of two tables share it
         config.py  row.json                            resolved config; what the name is the hash of
         length.json                                    epochs chosen for --minutes
-        seed_0/ eval.json label_free.json guard.json epoch_N.pth log.txt result.json ...
+        seed_0/ eval.json label_free.json guard.json epoch_N.pth result.json jobs/ ...
 """
 
 from __future__ import annotations
 
 import copy
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 
 import sgseg
 
-from ..engine.checkpoints.loading import load_checkpoint
+from ..engine.checkpoints.newest import checkpoints
 from ..io.atomic import write_atomically
+from ..io.jsonfile import read_json_if_whole, write_json
 from ..registry import DATASETS
 from ..training.loaders import LOADERS
 from .rows import Baseline
 
 RESULT = "result.json"
-BUSY = 75
-"""Exit status of a worker whose run another process is at."""
 
 
 @dataclass(frozen=True)
@@ -49,57 +45,42 @@ class Run:
     row_folder: Path
     seed: int
 
+    def __str__(self) -> str:
+        return f"{self.row_folder.name}/seed_{self.seed}"
+
     @property
     def folder(self) -> Path:
         """Where it writes."""
         return self.row_folder / f"seed_{self.seed}"
 
     def result(self) -> dict[str, Any] | None:
-        """What it found; None while it is not finished.
+        """Its scores; None while it is not finished.
 
         Finished is a result together with the evaluation and the checkpoint that it names.
         """
-        found = read_json(self.folder / RESULT)
-        if found is None or "checkpoint" not in found:
-            return found  # a baseline has neither
-        record = read_json(self.folder / "eval.json")
-        checkpoint = self.folder / found["checkpoint"]
-        whole = checkpoint.is_file() and checkpoint.stat().st_size == found["checkpoint_bytes"]
-        return found if whole and record and record["epoch"] == found["epoch"] else None
+        result = read_json_if_whole(self.folder / RESULT)
+        if result is None or "checkpoint" not in result:
+            return result  # a baseline has neither
+        record = read_json_if_whole(self.folder / "eval.json")
+        checkpoint = self.folder / result["checkpoint"]
+        whole = checkpoint.is_file() and checkpoint.stat().st_size == result["checkpoint_bytes"]
+        return result if whole and record and record["epoch"] == result["epoch"] else None
 
     def epochs_done(self) -> int:
-        """Epochs behind the newest checkpoint, whole or not."""
-        return max([0, *(number for number, _ in checkpoints(self.folder))])
+        """Epochs of the newest checkpoint, whether it can be read or not."""
+        return max([0, *(saved.epochs for saved in checkpoints(self.folder))])
 
+    def lock(self) -> FileLock:
+        """Held by the process that works on the run; the system frees it when that one dies."""
+        return FileLock(self.folder / "lock")
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; None for a missing or broken one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that the file is whole or not there."""
-    write_atomically(path, json.dumps(content, indent=1).encode())
-
-
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """Epoch and file of every checkpoint, newest first."""
-    named = ((path.stem.removeprefix("epoch_"), path) for path in folder.glob("epoch_*.pth"))
-    return sorted(((int(n), path) for n, path in named if n.isdigit()), reverse=True)
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that opens; a broken one is passed over."""
-    for _, path in checkpoints(folder):
+    def is_busy(self) -> bool:
+        """Whether a process works on it."""
         try:
-            load_checkpoint(path)
-        except ValueError:
-            continue
-        return path
-    return None
+            with self.lock().acquire(blocking=False):
+                return False
+        except Timeout:
+            return True
 
 
 def identity(
@@ -119,14 +100,14 @@ def identity(
     return dict(config=content, data=protocols, baseline=baseline, minutes=minutes)
 
 
+@cache  # fifty rows read the same data set
+def _protocol(dataset: str) -> Any:
+    return DATASETS.build(json.loads(dataset)).metainfo["protocol"]
+
+
 def digest(content: dict[str, Any]) -> str:
     """sha256 of :func:`identity`, as hexadecimal digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-@cache
-def _protocol(dataset: str) -> Any:
-    return DATASETS.build(json.loads(dataset)).metainfo["protocol"]
 
 
 def prepare(
@@ -140,33 +121,6 @@ def prepare(
     known = identity(config, baseline, minutes)
     folder = root / f"{prefix}-{digest(known)[:12]}"
     if not (folder / "row.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "config.py", config.pretty_text.encode())
         write_json(folder / "row.json", known | dict(sgseg_version=sgseg.__version__))
     return folder
-
-
-@contextmanager
-def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock file while inside; the system lets go of it when the process dies.
-
-    Args:
-        path: of the lock file; holds the number of the process.
-        wait: until it is free.
-
-    Yields:
-        Whether the lock is held; without ``wait`` another process may have it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-        yield True
-    finally:
-        os.close(descriptor)

@@ -7,10 +7,7 @@ is counted. Measures: :mod:`sgseg.labelmaps.quality`.
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,12 +19,15 @@ import torch
 
 from ..io.atomic import write_atomically
 from ..io.images import read_image, write_png
+from ..io.jsonfile import read_json, write_json
+from ..io.progress import usable_cores
 from ..labelmaps.connectivity import connected_pieces, enforce_connectivity, smallest_size
 from ..labelmaps.quality import quality
 from ..visualization import draw_borders, picture_strip
+from .report import as_csv, grid
 from .superpixel_methods import Method
 
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[int, int], None]
 Record = dict[str, Any]
 
 COLUMNS = {
@@ -96,7 +96,7 @@ def superpixel_report(
     out: str | Path,
     limit: int | None = None,
     pictures: int = 4,
-    tell: Tell = lambda method, done, total: None,
+    tell: Tell = lambda done, total: None,
 ) -> list[Record]:
     """Score methods and write ``report.{md,csv,json}`` and ``contact_sheet.png`` into ``out``.
 
@@ -109,7 +109,7 @@ def superpixel_report(
         out: output folder.
         limit: images, evenly over the set; default all.
         pictures: images on the contact sheet.
-        tell: called with (method, images done, images) after each image.
+        tell: called with (done, all) after each image of each method.
 
     Returns:
         One record a method: its means over the images, of the times the medians.
@@ -123,15 +123,27 @@ def superpixel_report(
     names = annotated_names(root, limit)
     shown = _evenly(names, pictures)
     records, maps = [], []
-    for method in methods:
-        record, labels = _measured(root, method, names, shown, out / "methods", tell)
+    for number, method in enumerate(methods):
+        before, total = number * len(names), len(methods) * len(names)
+
+        def advance(done: int, before: int = before, total: int = total) -> None:
+            tell(before + done, total)
+
+        record, labels = _measured(root, method, names, shown, out / "methods", advance)
+        advance(len(names))
         records.append(record)
         maps.append(labels)
     means = [_means(record) for record in records]
-    write_atomically(out / "report.md", _markdown(means).encode())
-    write_atomically(out / "report.csv", _csv(means).encode())
-    content = dict(machine=_machine(), methods=records)
-    write_atomically(out / "report.json", json.dumps(content, indent=1).encode())
+    heads = ["method", "N", "images", *COLUMNS.values()]
+    cells = [
+        [row["method"], str(row["count"]), str(row["images"])]
+        + [_cell(name, row[name]) for name in COLUMNS]
+        for row in means
+    ]
+    write_atomically(out / "report.md", "\n".join([*grid(heads, cells), ""]).encode())
+    write_atomically(out / "report.csv", as_csv(means).encode())
+    machine = dict(cores=usable_cores(), threads=torch.get_num_threads(), torch=torch.__version__)
+    write_json(out / "report.json", dict(machine=machine, methods=records))
     write_png(out / "contact_sheet.png", _contact_sheet(root, shown, means, maps))
     return means
 
@@ -149,7 +161,7 @@ def measure_image(method: Method, item: Annotated) -> tuple[Record, npt.NDArray[
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - computed
     sizes = np.bincount(regions.ravel())
     p5, median, p95 = (float(value) for value in np.percentile(sizes, (5, 50, 95)))
-    found = dict(
+    measures = dict(
         name=item.name,
         seconds=seconds,
         cpu_seconds=cpu_seconds,
@@ -161,7 +173,7 @@ def measure_image(method: Method, item: Annotated) -> tuple[Record, npt.NDArray[
         size_p95=p95,
         size_largest=int(sizes.max()),
     )
-    return found | quality(regions, item.truths, item.image), regions
+    return measures | quality(regions, item.truths, item.image), regions
 
 
 def _measured(
@@ -170,7 +182,7 @@ def _measured(
     names: Sequence[str],
     shown: list[str],
     folder: Path,
-    tell: Tell,
+    tell: Callable[[int], None],
 ) -> tuple[Record, dict[str, npt.NDArray[Any]]]:
     """The record and the shown label maps of a method, read back if they are there."""
     stem = f"{method.name}_{method.count}".replace("/", "_").replace(" ", "_")
@@ -180,18 +192,18 @@ def _measured(
         return finished
     images: list[Record] = []
     labels: dict[str, Any] = {}
-    for number, name in enumerate(names):
-        found, regions = measure_image(method, read_annotated(root, name))
-        images.append(found)
+    for name in names:
+        measures, regions = measure_image(method, read_annotated(root, name))
+        images.append(measures)
         if name in shown:
             labels[name] = regions.astype(np.int32)
-        tell(f"{method.name} {method.count}", number + 1, len(names))
+        tell(len(images))
     record = wanted | dict(threads=torch.get_num_threads(), images=images)
     packed = io.BytesIO()
     np.savez_compressed(packed, **labels)
     write_atomically(folder / f"{stem}.npz", packed.getvalue())
     # Last: it says that the method is done.
-    write_atomically(folder / f"{stem}.json", json.dumps(record, indent=1).encode())
+    write_json(folder / f"{stem}.json", record)
     return record, labels
 
 
@@ -202,7 +214,7 @@ def _finished(
     file, labels_file = stem.parent / f"{stem.name}.json", stem.parent / f"{stem.name}.npz"
     if not (file.is_file() and labels_file.is_file()):
         return None
-    record = json.loads(file.read_text(encoding="utf-8"))
+    record = read_json(file)
     with np.load(labels_file) as stored:
         labels = {name: stored[name] for name in stored.files}
     same = all(record[key] == value for key, value in wanted.items())
@@ -215,19 +227,10 @@ def _means(record: Record) -> Record:
     names = [name for name in record["images"][0] if name != "name"]
     values = {name: [one[name] for one in record["images"]] for name in names}
     mean = {
-        name: float((np.median if name.endswith("seconds") else np.mean)(found))
-        for name, found in values.items()
+        name: float((np.median if name.endswith("seconds") else np.mean)(of_images))
+        for name, of_images in values.items()
     }
     return dict(method=record["method"], count=record["count"], images=len(record["images"])) | mean
-
-
-def _markdown(means: Sequence[Record]) -> str:
-    head = ["method", "N", "images", *COLUMNS.values()]
-    lines = [head, ["---"] * len(head)]
-    for row in means:
-        cells = [_cell(name, row[name]) for name in COLUMNS]
-        lines.append([row["method"], str(row["count"]), str(row["images"]), *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _cell(name: str, value: float) -> str:
@@ -235,18 +238,6 @@ def _cell(name: str, value: float) -> str:
         return f"{value:.2g}"
     counted = name in ("live", "pieces", "regions") or name.startswith("size")
     return f"{value:.0f}" if counted else f"{value:.3f}"
-
-
-def _csv(means: Sequence[Record]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(means[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(means)
-    return text.getvalue()
-
-
-def _machine() -> dict[str, Any]:
-    return dict(cores=os.cpu_count(), threads=torch.get_num_threads(), torch=torch.__version__)
 
 
 def _contact_sheet(

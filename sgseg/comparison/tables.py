@@ -1,7 +1,6 @@
 """A table of the paper from nothing: which runs it needs, doing those that are missing, writing it.
 
-``reproduce`` is what ``tools/reproduce_table.py`` calls. Whatever is killed, calling it again goes
-on and gives the same table.
+Whatever is killed, calling :func:`reproduce` again goes on and gives the same table.
 """
 
 from __future__ import annotations
@@ -12,14 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
-from ..io.atomic import write_atomically
 from .compose import RECIPES, Data, Recipe, compose, method_config
-from .correlation import correlate
-from .pool import Slot, make_slots, run_all
+from .jobs import Jobs, run_all
 from .report import Entry, write_report, write_times
-from .rows import Row, Table, load_table
+from .rows import Row, Table
 from .runs import Run, prepare
 
 
@@ -82,15 +77,15 @@ class Request:
 
 def entries(request: Request) -> list[Entry]:
     """Every line of the table: row by row, the recipes below each other."""
-    found = []
+    lines = []
     for row in request.table.rows:
         left_out = bool(request.only) and row.label not in request.only
-        missing = left_out or (row.method is not None and not _has_method(row, request))
+        known = row.method is None or method_config(row, request.data.name, request.configs)
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
-            runs, size = ((), "") if missing else _runs(request, row, recipe, label)
-            found.append(
+            runs, size = ((), "") if left_out or not known else _runs(request, row, recipe, label)
+            lines.append(
                 Entry(
                     row=row,
                     recipe=label,
@@ -101,12 +96,40 @@ def entries(request: Request) -> list[Entry]:
                     left_out=left_out,
                 )
             )
-    return found
+    return lines
+
+
+def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple[Run, ...], str]:
+    """A run for each seed, and N and k as they are at this size."""
+    config = compose(
+        row,
+        recipe,
+        request.data,
+        request.preset,
+        request.configs,
+        epochs=request.epochs,
+        options=request.options,
+    )
+    preset = row.preset or request.preset
+    folder = prepare(
+        request.root,
+        "-".join((request.data.label, preset, row.baseline or label)),
+        config,
+        row.baseline,
+        None if row.baseline else request.minutes,
+    )
+    sizes = []
+    if row.method is None and row.baseline != "kmeans":
+        if config.model.get("backbone"):
+            sizes.append(f"N {config.model.backbone.num_superpixels}")
+        if config.model.get("neck"):
+            sizes.append(f"k {config.model.neck.knn}")
+    return tuple(Run(folder, seed) for seed in request.seeds), ", ".join(sizes)
 
 
 def reproduce(
     request: Request,
-    slots: Sequence[Slot] = (),
+    jobs: Jobs | None = None,
     say: Callable[[str], None] = print,
     report_only: bool = False,
 ) -> int:
@@ -114,7 +137,7 @@ def reproduce(
 
     Args:
         request: what to reproduce.
-        slots: from :func:`~sgseg.comparison.pool.make_slots`; default one.
+        jobs: where the runs are done; default one at a time on this machine.
         say: where the progress goes.
         report_only: write what is finished, and train nothing.
 
@@ -122,6 +145,7 @@ def reproduce(
         How many runs failed.
 
     Raises:
+        ModuleNotFoundError: if runs are missing, and submitit is.
         ProtocolError: if the runs were scored under unequal protocols.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is finished has been written.
     """
@@ -130,11 +154,11 @@ def reproduce(
     done = sum(len(line.runs) for line in lines) - len(unfinished(lines))
     say(f"{request.table.title}: {done} runs finished, {len(missing)} to do")
 
-    def report(run: Run | None = None) -> None:
+    def report() -> None:
         write_report(request.table, lines, request.root / request.name, describe(request))
 
     try:
-        failed = run_all(missing, slots or make_slots(), say, report) if missing else []
+        failed = run_all(missing, jobs or Jobs(), say, report) if missing else []
     finally:
         report()
     say(f"Written to {request.root / request.name}.md, .csv and .png")
@@ -163,136 +187,54 @@ def unfinished(lines: Sequence[Entry]) -> list[Run]:
 
 def plan(lines: Sequence[Entry]) -> list[str]:
     """What would run and for how long, judged by finished runs of the row, else of the recipe."""
-    text, total, unknown, counted = [], 0.0, 0, set()
+    text = []
+    seconds: dict[Run, float | None] = {}  # rows may share a run
     for line in lines:
         if not line.runs:
             why = "left out (--rows)" if line.left_out else "not in this toolkit yet"
             text.append(f"{line.row.label}: published number only, {why}")
         for run in line.runs:
-            known = run.result()
-            state = "finished" if known else f"epoch {run.epochs_done()}, goes on"
-            if known is None and not run.epochs_done():
-                state = "missing"
-            if known is None:
-                seconds = _expected(line, lines)
-                if run not in counted:  # rows may share it
-                    unknown += seconds is None
-                    total += seconds or 0.0
-                counted.add(run)
-                state += "" if seconds is None else f", about {seconds / 60:.1f} min of training"
+            state = "finished"
+            if run.result() is None:
+                state = f"epoch {run.epochs_done()}, goes on" if run.epochs_done() else "missing"
+                seconds[run] = expected = _expected(line, lines)
+                state += "" if expected is None else f", about {expected / 60:.1f} min of training"
             text.append(f"{line.row.label}, {line.recipe}, seed {run.seed}: {state}")
-    todo = len(unfinished(lines))
-    text.append(
-        f"{todo} runs to do, about {total / 60:.0f} min of training"
-        + (f", {unknown} of them of unknown length (nothing finished to judge by)" * bool(unknown))
-    )
-    return text
+    known = [value for value in seconds.values() if value is not None]
+    total = f"{len(seconds)} runs to do, about {sum(known) / 60:.0f} min of training"
+    if unknown := len(seconds) - len(known):
+        total += f", {unknown} of them of unknown length (nothing finished to judge by)"
+    return [*text, total]
 
 
 def _expected(line: Entry, lines: Sequence[Entry]) -> float | None:
+    """Seconds of training that a run of a line takes, judged by those that are finished."""
     for among in ([line], [other for other in lines if other.recipe == line.recipe]):
-        results = (run.result() for other in among for run in other.runs)
-        found = [r["training_seconds"] for r in results if r and "training_seconds" in r]
-        if found:
-            return statistics.median(found)
+        results = [result for other in among for result in other.results()]
+        if seconds := [r["training_seconds"] for r in results if "training_seconds" in r]:
+            return statistics.median(seconds)
     return None
 
 
-def _has_method(row: Row, request: Request) -> bool:
-    return method_config(row, request.data.name, request.configs) is not None
-
-
-def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple[Run, ...], str]:
-    """A run for each seed, and the sizes they have."""
-    config = compose(
-        row,
-        recipe,
-        request.data,
-        request.preset,
-        request.configs,
-        epochs=request.epochs,
-        options=request.options,
-    )
-    minutes = None if row.baseline else request.minutes
-    preset = row.preset or request.preset
-    prefix = "-".join((request.data.label, preset, row.baseline or label))
-    folder = prepare(request.root, prefix, config, row.baseline, minutes)
-    return tuple(Run(folder, seed) for seed in request.seeds), _size(config, row)
-
-
-def _size(config: Config, row: Row) -> str:
-    """N and k as they are at this size."""
-    if row.baseline == "kmeans" or row.method:
-        return ""
-    model = config.model
-    parts = []
-    if model.get("backbone"):
-        parts.append(f"N {model.backbone.num_superpixels}")
-    if model.get("neck"):
-        parts.append(f"k {model.neck.knn}")
-    return ", ".join(parts)
-
-
-def main(args: Any, configs: Path, say: Callable[[str], None], compare: Callable[..., Any]) -> int:
-    """What ``tools/reproduce_table.py`` does with its arguments.
+def time_table(
+    table: Table, preset: str, configs: Path, root: Path, compare: Callable[..., Any]
+) -> str:
+    """Measure a table of times and write it below ``root``.
 
     Args:
-        args: as the tool parses them.
+        table: with ``timed``.
+        preset: size of the models.
         configs: folder of the configs.
-        say: where the text goes.
-        compare: :func:`sgseg.cost.runtimes.compare`, for the table of times.
+        root: folder to write to.
+        compare: :func:`sgseg.cost.runtimes.compare`.
 
     Returns:
-        Exit status: 1 if a run failed.
+        The measured times, and where they were written, in words.
     """
-    root = Path(args.work_dir)
-    if args.correlate:
-        text = correlate(root)
-        write_atomically(root / "label_free.md", text.encode())
-        say(text)
-        return 0
-    table = load_table(args.table, configs)
-    if table.timed:
-        return _time(table, args.preset, configs, root, say, compare)
-    request = Request(
-        table=table,
-        data=Data(
-            *args.data,
-            num_classes=args.num_classes,
-            label_map=args.label_map,
-            bands=args.bands,
-        ),
-        configs=configs,
-        preset=args.preset,
-        recipes=args.recipe,
-        seeds=range(args.seeds),
-        epochs=args.epochs,
-        minutes=args.minutes,
-        options=args.cfg_options,
-        only=args.rows,
-        root=root,
-    )
-    if args.dry_run:
-        say("\n".join(plan(entries(request))))
-        return 0
-    slots = make_slots(args.jobs, [gpu for gpu in args.gpus.split(",") if gpu])
-    return int(reproduce(request, slots, say, args.report_only) > 0)
-
-
-def _time(
-    table: Table,
-    preset: str,
-    configs: Path,
-    root: Path,
-    say: Callable[[str], None],
-    compare: Callable[..., Any],
-) -> int:
     paths = {row.label: configs / f"sgseg/{row.config}_coco15.py" for row in table.rows}
-    found = compare(paths, preset)
-    measured = {row.name: row.values for row in found.rows}
+    result = compare(paths, preset)
     path = root / f"{table.name}-coco15-{preset}"
-    described = f"Measured on {found.figures['device']}, size `{preset}`, COCO-Stuff's 128 x 128, "
+    described = f"Measured on {result.figures['device']}, size `{preset}`, COCO-Stuff's 128 x 128, "
     described += "batch 1; the paper's on an RTX 3090."
-    write_times(table, measured, path, described)
-    say(f"{found.text()}\nWritten to {path}.md and .csv")
-    return 0
+    write_times(table, {row.name: row.values for row in result.rows}, path, described)
+    return f"{result.text()}\nWritten to {path}.md and .csv"

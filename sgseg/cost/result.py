@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +13,8 @@ import torch
 import sgseg
 
 from ..engine.run_card import device_name
-from ..io.atomic import write_atomically
+from ..io.jsonfile import write_json
+from ..io.progress import usable_cores
 
 
 class Row(NamedTuple):
@@ -66,7 +65,7 @@ class Result:
 
     def write(self, path: str | Path) -> None:
         """Write :meth:`content` as JSON."""
-        write_atomically(Path(path), json.dumps(self.content(), indent=1).encode())
+        write_json(path, self.content())
 
     def text(self) -> str:
         """A table, and the figures below it."""
@@ -88,7 +87,7 @@ def machine() -> dict[str, Any]:
     """What a figure was measured on."""
     return dict(
         device=device_name(),
-        cores=os.cpu_count(),
+        cores=usable_cores(),
         threads=torch.get_num_threads(),
         system=platform.platform(),
         python=platform.python_version(),

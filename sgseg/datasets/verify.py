@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..io.atomic import write_atomically
+from ..io.jsonfile import write_json
 from .layouts import Fault, Finding, Layout, find_layout
 from .prepare.build import become_worker
 
@@ -59,7 +58,7 @@ class Report:
             faults=[fault._asdict() for fault in self.faults],
             by_kind=dict(Counter(fault.kind for fault in self.faults)),
         )
-        write_atomically(Path(path), json.dumps(content, indent=1).encode())
+        write_json(path, content)
 
     def text(self, most: int = 20) -> str:
         """The report for a person, with at most ``most`` faults of a kind."""

@@ -20,9 +20,8 @@ from mmengine.runner import Runner
 
 import sgseg
 
-from ..io.atomic import write_atomically
+from ..io.jsonfile import json_safe, read_json_if_whole, write_json
 from .checkpoints.portable import full_name
-from .hooks.evaluation_record import json_safe
 from .hooks.memory import peak_memory_mib
 from .work_dir import CARD, launched_by
 
@@ -81,7 +80,7 @@ def run_card(
             wall_seconds=round(time.monotonic() - start, 1),
             peak_memory_mib=round(peak_memory_mib(), 1),
         )
-        write_atomically(path, json.dumps(card | state, indent=1).encode())
+        write_json(path, card | state)
 
     write("running")
     try:
@@ -139,9 +138,8 @@ def _commit() -> str | None:
 
 
 def _earlier(path: Path) -> list[Mapping[str, Any]]:
-    try:
-        card = json.loads(path.read_text())
-    except (OSError, ValueError):
+    card = read_json_if_whole(path)
+    if card is None:
         return []
     before = card.pop("before", [])
     return [*before, {key: value for key, value in card.items() if key != "config"}]

@@ -22,6 +22,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..io.atomic import write_atomically
+from ..io.jsonfile import read_json_if_whole
 from .checkpoints.newest import POINTER
 from .distributed import failing_together
 
@@ -242,10 +243,8 @@ def _changed(folder: Path) -> float:
 
 def _card(folder: Path) -> str | None:
     """Who launched the run that a folder holds."""
-    try:
-        return str(json.loads((folder / CARD).read_text(encoding="utf-8")).get("launched_by"))
-    except (OSError, ValueError):
-        return None
+    card = read_json_if_whole(folder / CARD)
+    return card and card.get("launched_by")
 
 
 def _claim(folder: Path) -> bool:

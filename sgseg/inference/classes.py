@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine.checkpoints.loading import is_of_its_weights, weights_sha256
+from ..io.jsonfile import read_json
 from ..ops.matching import IGNORE
 
 NO_TABLE = (
@@ -80,11 +80,3 @@ def _read_record(saved: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
             "tools/test.py on this checkpoint"
         )
     return record
-
-
-def read_json(path: str | Path) -> Any:
-    """What a JSON file holds; ValueError, naming it, if it is none."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path}: no JSON ({error})") from error

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..engine.checkpoints.loading import load_checkpoint
+from ..io.jsonfile import read_json
 from ..io.rows import ArrayRows, Rows
 from ..io.units import Units
 from ..ops.matching import IGNORE
@@ -30,7 +31,7 @@ from ..visualization import (
     picture_strip,
     to_display,
 )
-from .classes import NO_TABLE, ClassTable, class_table, read_json
+from .classes import NO_TABLE, ClassTable, class_table
 from .images import ImageLike, Reader
 from .network import (
     SMALLEST,

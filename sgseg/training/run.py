@@ -18,10 +18,10 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.distributed import SharedStopHook
-from ..engine.hooks.evaluation_record import json_safe
 from ..engine.interrupt import leaving_on_signals
 from ..engine.run_card import run_card
 from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
+from ..io.jsonfile import json_safe
 from ..io.units import Units
 from .batch import fit_batch
 from .length import untrained

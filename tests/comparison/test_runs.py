@@ -14,15 +14,8 @@ from mmengine.config import Config
 from sgseg.comparison import length
 from sgseg.comparison.compose import Data, compose
 from sgseg.comparison.rows import Row
-from sgseg.comparison.runs import (
-    Run,
-    digest,
-    identity,
-    locked,
-    newest_checkpoint,
-    prepare,
-)
-from sgseg.comparison.worker import epoch_records
+from sgseg.comparison.runs import Run, digest, identity, prepare
+from sgseg.comparison.work import epoch_records
 from sgseg.models import IIC
 from sgseg.training import build_config
 from tests.configs.test_configs import flat
@@ -120,26 +113,13 @@ def test_finished_means_whole(tmp_path: Path, name: str, content: str) -> None:
     assert run.result() is None
 
 
-def test_a_broken_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    """Resuming takes the newest file that opens."""
-    import torch
-
-    for epoch in (2, 9, 10):
-        torch.save(dict(state_dict={}), tmp_path / f"epoch_{epoch}.pth")
-    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_10.pth"
-    (tmp_path / "epoch_10.pth").write_bytes(b"broken")
-    assert newest_checkpoint(tmp_path) == tmp_path / "epoch_9.pth"
-    assert newest_checkpoint(tmp_path / "none") is None
-
-
-def test_a_lock_is_held_once(tmp_path: Path) -> None:
-    """The second to ask is told; when the first lets go it is free."""
-    with locked(tmp_path / "lock") as first:
-        assert first
-        with locked(tmp_path / "lock") as second:
-            assert not second
-    with locked(tmp_path / "lock") as again:
-        assert again
+def test_a_run_is_busy_while_one_is_at_it(tmp_path: Path) -> None:
+    """Another holder of the lock is told; when the first lets go it is free."""
+    run = Run(tmp_path, 0)
+    assert not run.is_busy()
+    with run.lock():
+        assert run.is_busy()
+    assert not run.is_busy()
 
 
 def test_repeated_epochs_count_once(tmp_path: Path) -> None:

@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from sgseg.comparison import tables
 from sgseg.comparison.compose import Data
-from sgseg.comparison.pool import make_slots
+from sgseg.comparison.jobs import Jobs, run_all
 from sgseg.comparison.report import line_of
 from sgseg.comparison.rows import Row, Table
-from sgseg.comparison.runs import locked
+from sgseg.comparison.runs import Run
 from sgseg.comparison.tables import Request, entries, plan, reproduce
-from sgseg.comparison.worker import work
+from sgseg.comparison.work import work
 from tests.conftest import ROOT
 
 TINY = {
@@ -52,7 +54,6 @@ _TIMES = tuple(
 _SCRIPT = """
 from pathlib import Path
 from tests.comparison.test_tables import request
-from sgseg.comparison.pool import make_slots
 from sgseg.comparison.tables import reproduce
 import sys
 try:
@@ -98,7 +99,9 @@ def table_of(root: Path) -> str:
 def start(root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1) -> subprocess.Popen[bytes]:
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     script = _SCRIPT.format(root=str(root), rows=rows, epochs=epochs, jobs=jobs)
-    return subprocess.Popen([sys.executable, "-c", script], env=env, cwd=ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-c", script], env=env, cwd=ROOT, start_new_session=True
+    )
 
 
 def until(condition: Any, seconds: float = 120) -> None:
@@ -108,13 +111,9 @@ def until(condition: Any, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-def free(root: Path) -> bool:
-    """Whether no worker holds a run."""
-    for path in root.glob("*/seed_*/lock"):
-        with locked(path) as held:
-            if not held:
-                return False
-    return True
+def busy(root: Path, rows: int = 1) -> bool:
+    """Whether a process is at one of the runs."""
+    return any(run.is_busy() for line in entries(request(root, rows)) for run in line.runs)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +123,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = request(root, rows=5)
     for line in entries(asked):
         for run in line.runs:
-            assert work(run) == 0
+            work(run)
     assert reproduce(asked, say=lambda text: None) == 0
     return root
 
@@ -163,48 +162,83 @@ def test_finished_runs_are_not_repeated(unbroken: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 def test_killed_and_started_again_gives_the_same_table(unbroken: Path, tmp_path: Path) -> None:
-    """SIGKILL of the command: its worker ends too, and the next call completes the table."""
+    """SIGKILL of the command: the next call waits for the run under way and does the others."""
     process = start(tmp_path, rows=2)
     until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
     process.kill()
     process.wait()
-    until(lambda: free(tmp_path), 20)  # the worker noticed
-    assert not all(line.runs[0].result() for line in entries(request(tmp_path, rows=2)))
-    for line in entries(request(tmp_path, rows=2)):
-        assert work(line.runs[0]) == 0
-    assert reproduce(request(tmp_path, rows=2), say=lambda text: None) == 0
+    assert start(tmp_path, rows=2).wait(300) == 0
     assert json.loads(table_of(tmp_path)) == json.loads(table_of(unbroken))[:2]
+    assert len(list(tmp_path.glob("*/seed_0/jobs/*_submitted.pkl"))) == 2  # each was begun once
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
-    """SIGINT: workers are told and gone, the table so far is written, the status is 130."""
+def test_a_killed_run_is_tried_again(unbroken: Path, tmp_path: Path) -> None:
+    """SIGKILL of a run in its second epoch, as by the system without memory: it goes on."""
+    process = start(tmp_path)
+    until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
+    (log,) = tmp_path.glob("*/seed_0/jobs/*_0_log.out")
+    (controller,) = psutil.Process(process.pid).children()
+    assert log.name == f"{controller.pid}_0_log.out"
+    for task in controller.children():
+        task.kill()
+    assert process.wait(300) == 0
+    assert json.loads(table_of(tmp_path)) == json.loads(table_of(unbroken))[:1]
+    assert len(list(tmp_path.glob("*/seed_0/jobs/*_0_log.out"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [False, True])
+def test_ctrl_c_ends_the_jobs(tmp_path: Path, terminal: bool) -> None:
+    """By kill or by the terminal, to all processes: runs save and end, the table is written."""
     process = start(tmp_path, epochs=500)
     until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
-    process.send_signal(signal.SIGINT)
+    (os.killpg if terminal else os.kill)(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
-    assert free(tmp_path)
+    assert not busy(tmp_path)
     assert list(tmp_path.glob("tablex-*.md"))
+    assert list(tmp_path.glob("*/seed_0/epoch_*_iter_*.pth"))
 
 
-def test_two_commands_share_the_work(tmp_path: Path) -> None:
-    """A run that another process is at is left to it: status 75, nothing is written."""
-    (line,) = entries(request(tmp_path))
-    with locked(line.runs[0].folder / "lock") as held:
-        assert held
-        assert work(line.runs[0]) == 75
-    assert [p.name for p in line.runs[0].folder.iterdir()] == ["lock"]
+def test_two_commands_share_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that another process is at is left to it, and the next one done; then it is taken."""
+    asked = request(tmp_path, rows=2)
+    first, second = (line.runs[0] for line in entries(asked))
+    begun: list[Run] = []
+
+    def finish(jobs: Jobs, run: Run, gpu: str | None) -> Any:
+        begun.append(run)
+        finished(run)
+        if run == second:
+            finished(first)
+            lock.release()  # the other process is through
+        return SimpleNamespace(done=lambda: True)
+
+    monkeypatch.setattr(Jobs, "submit", finish)
+    said: list[str] = []
+    lock = first.lock()
+    with lock:
+        assert run_all([first, second], Jobs(), said.append) == []
+    assert begun == [second]
+    assert f"{first}: done elsewhere" in said
+
+
+def finished(run: Run) -> None:
+    """A result as a baseline leaves it."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "result.json").write_text("{}")
 
 
 def test_a_failed_run_is_named(tmp_path: Path) -> None:
-    """A row that cannot train fails alone, with the last line of its log; the call ends with 1."""
+    """A row that cannot train is tried twice and fails alone, with the last line of its log."""
     asked = request(tmp_path)
     (line,) = entries(asked)
     config = line.runs[0].row_folder / "config.py"
     config.write_text(config.read_text().replace("num_superpixels=32", "num_superpixels=1"))
     said: list[str] = []
-    assert reproduce(asked, make_slots(1), said.append) == 1
-    assert any("FAILED (1)" in text and "num_superpixels = 1" in text for text in said)
+    assert reproduce(asked, say=said.append) == 1
+    assert [("died, tried again" in text) for text in said[1:3]] == [True, False]
+    assert "FAILED" in said[2] and "num_superpixels = 1" in said[2]
     assert "1 of 1 seeds unfinished" in next(tmp_path.glob("tablex-*.md")).read_text()
 
 
@@ -227,32 +261,24 @@ def test_minutes_are_kept(tmp_path: Path) -> None:
     """With --minutes the row's folder holds the epochs chosen, and the run trains that many."""
     asked = request(tmp_path, epochs=None, minutes=0.02)  # type: ignore[arg-type]
     (line,) = entries(asked)
-    assert work(line.runs[0]) == 0
+    work(line.runs[0])
     stored = json.loads((line.runs[0].row_folder / "length.json").read_text())
     result = line.runs[0].result()
     assert result is not None
     assert result["epoch"] == stored["epochs"] >= 2 and result["minutes"] == 0.02
 
 
-def test_slots() -> None:
-    """One process a GPU, GPUs in turn; cores are shared out unless their number is given."""
-    slots = make_slots(3, ["0", "1"])
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["0", "1", "0"]
-    assert len(make_slots(None, ["4", "5"])) == 2 and len(make_slots()) == 1
-    with pytest.raises(ValueError, match="--jobs 0"):
-        make_slots(0)
-
-
 @pytest.mark.slow
 def test_ten_kills_at_random_give_the_same_table(tmp_path: Path) -> None:
-    """Two runs at a time, killed ten times after 1 to 12 s each: the table is the unbroken one."""
+    """The command and its runs, two at a time, killed ten times: the table is the unbroken one."""
     reference = start(tmp_path / "a", rows=5, epochs=8, jobs=2)
     assert reference.wait(600) == 0
     draw = random.Random(0)
     for _ in range(10):
         process = start(tmp_path / "b", rows=5, epochs=8, jobs=2)
         time.sleep(draw.uniform(1, 12))
-        process.kill()
+        for each in (process, *psutil.Process(process.pid).children(recursive=True)):
+            each.kill()
         process.wait()
     assert start(tmp_path / "b", rows=5, epochs=8, jobs=2).wait(600) == 0
     assert table_of(tmp_path / "b") == table_of(tmp_path / "a")

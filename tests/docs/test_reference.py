@@ -10,9 +10,7 @@ from sgseg import registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
-DOCUMENTED = set(
-    re.findall(r"automodule:: (\S+)", "\n".join(page.read_text() for page in PAGES))
-)
+DOCUMENTED = set(re.findall(r"automodule:: (\S+)", "\n".join(page.read_text() for page in PAGES)))
 
 
 def has_public(path: Path) -> bool:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.reference.graph import PlainBlock, PlainDGCNN, PlainDiffGCN
 from torch import Tensor, nn
 
 from sgseg.cost.measure import peak_bytes, saved_bytes
 from sgseg.models import DGCNNBlock, DiffGCNBlock
 from sgseg.ops import edges
 from sgseg.ops.graph import knn
-from tests.reference.graph import PlainBlock, PlainDGCNN, PlainDiffGCN
 
 C = 6
 PAIRS = [(DGCNNBlock, PlainDGCNN), (DiffGCNBlock, PlainDiffGCN)]

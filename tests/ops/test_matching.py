@@ -95,6 +95,13 @@ def test_matching_refuses_what_is_no_table(bad: np.ndarray) -> None:
             function(bad)
 
 
+def test_matching_refuses_fractions() -> None:
+    """Shares are no counts; whole numbers stored as floats are."""
+    with pytest.raises(ValueError, match="holds counts, got fractions"):
+        hungarian([[0.5, 0.5], [1.0, 0.0]])
+    assert hungarian([[0.0, 2.0], [3.0, 0.0]]).tolist() == [1, 0]
+
+
 def test_majority_is_many_to_one() -> None:
     """Each cluster takes its most frequent class; an empty one takes none."""
     table = np.array([[5, 1], [4, 3], [0, 0]])

@@ -1,10 +1,11 @@
-"""Checkpoints between two epochs' ends, and which checkpoint a run goes on from."""
+"""The checkpoints of a run: which there are, which one to go on from, and those inside an epoch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -18,43 +19,54 @@ POINTER = "last_checkpoint"
 _NAME = re.compile(r"epoch_(\d+)(?:_iter_(\d+))?\.pth")
 
 
-def _place(path: Path) -> tuple[int, int] | None:
-    """(epochs, iterations) in a checkpoint's name, in the order of training; else None."""
-    found = _NAME.fullmatch(path.name)
-    return (int(found[1]), int(found[2] or 0)) if found else None
+class Saved(NamedTuple):
+    """A checkpoint as its name describes it; sorts in the order of training."""
+
+    epochs: int
+    """Whole epochs before it."""
+    iterations: int
+    """Steps before it where it was saved inside an epoch, else 0."""
+    path: Path
+
+
+def checkpoints(folder: Path) -> list[Saved]:
+    """``epoch_E.pth`` and ``epoch_E_iter_I.pth`` of a run, the newest first."""
+    named = ((_NAME.fullmatch(path.name), path) for path in folder.glob("epoch_*.pth"))
+    saved = (Saved(int(name[1]), int(name[2] or 0), path) for name, path in named if name)
+    return sorted(saved, reverse=True)
 
 
 def save_between(runner: Runner, keep: int = 2, evaluation_due: bool = False) -> None:
     """Save ``epoch_E_iter_I.pth``: after I iterations, E epochs of them whole.
 
     Args:
-        runner: of every process, behind an optimiser step; in an evaluation with
+        runner: of every process, after an optimiser step; in an evaluation with
             ``evaluation_due``, and the resumed run then begins with that evaluation.
         keep: so many of these files stay; the others go when this one is whole.
     """
     with saving_together(runner):
-        if is_main_process():
-            _save_between(runner, keep, evaluation_due)
-
-
-def _save_between(runner: Runner, keep: int, evaluation_due: bool) -> None:
-    if evaluation_due:
-        meta = dict(epoch=runner.epoch, iter=runner.iter, evaluation_due=True)
-        path = Path(runner.work_dir) / f"epoch_{runner.epoch - 1}_iter_{runner.iter}.pth"
-    else:
-        meta = dict(epoch=runner.epoch, iter=runner.iter + 1, inside_epoch=True)
-        path = Path(runner.work_dir) / f"epoch_{runner.epoch}_iter_{runner.iter + 1}.pth"
-    runner.save_checkpoint(
-        str(path.parent), path.name, meta=meta, by_epoch=False, backend_args=_atomic()
-    )
-    write_atomically(path.parent / POINTER, str(path).encode())
-    remove_between(path.parent, keep)
+        if not is_main_process():
+            return
+        if evaluation_due:
+            epochs, meta = runner.epoch - 1, dict(iter=runner.iter, evaluation_due=True)
+        else:
+            epochs, meta = runner.epoch, dict(iter=runner.iter + 1, inside_epoch=True)
+        path = Path(runner.work_dir) / f"epoch_{epochs}_iter_{meta['iter']}.pth"
+        runner.save_checkpoint(
+            str(path.parent),
+            path.name,
+            meta=dict(meta, epoch=runner.epoch),
+            by_epoch=False,
+            backend_args=dict(backend="sgseg_atomic"),
+        )
+        write_atomically(path.parent / POINTER, str(path).encode())
+        remove_between(path.parent, keep)
 
 
 def remove_between(folder: Path, keep: int = 0) -> None:
     """Delete all but the newest ``keep`` of the files that :func:`save_between` wrote."""
-    for path in [p for p in _in_order(folder) if "_iter_" in p.name][keep:]:
-        path.unlink(missing_ok=True)
+    for saved in [saved for saved in checkpoints(folder) if saved.iterations][keep:]:
+        saved.path.unlink(missing_ok=True)
 
 
 def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -69,7 +81,7 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
     Raises:
         ValueError: if there are checkpoints, and every one is broken.
     """
-    paths = _in_order(folder)
+    paths = [saved.path for saved in checkpoints(folder)]
     pointer = folder / POINTER
     named = folder / Path(pointer.read_text()).name if pointer.is_file() else None
     if named in paths:
@@ -93,13 +105,3 @@ def sweep_parts(folder: Path) -> None:
     """Delete what a killed run left of the files it was writing."""
     for path in folder.glob("*.part"):
         path.unlink(missing_ok=True)
-
-
-def _in_order(folder: Path) -> list[Path]:
-    """Checkpoints of a folder, the newest first."""
-    placed = [(place, path) for path in folder.glob("epoch_*.pth") if (place := _place(path))]
-    return [path for _, path in sorted(placed, reverse=True)]
-
-
-def _atomic() -> dict[str, str]:
-    return dict(backend="sgseg_atomic")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 import sgseg
 
 from ...io.atomic import write_atomically
+from ...io.jsonfile import json_safe, write_json
 from ...registry import HOOKS
 from ..checkpoints.loading import is_of_its_weights, weights_sha256
 
@@ -28,17 +28,6 @@ def _is_up_to(line: str, epoch: int) -> bool:
     except json.JSONDecodeError:
         return False  # cut off by a kill
     return recorded is None or recorded <= epoch
-
-
-def json_safe(value: Any) -> Any:
-    """``value`` with nan and infinity as None, which every JSON reader takes."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): json_safe(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_safe(item) for item in value]
-    return value
 
 
 @HOOKS.register_module()
@@ -85,7 +74,8 @@ class EvaluationRecordHook(Hook):
             + ", ".join(self.bad_images)
         )
         record = dict(count=len(self.bad_images), images=self.bad_images)
-        self._write_file(Path(runner.work_dir) / "bad_images.json", record)
+        if is_main_process():
+            write_json(Path(runner.work_dir) / "bad_images.json", record)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Record an evaluation during training."""
@@ -133,14 +123,9 @@ class EvaluationRecordHook(Hook):
         self.record = record
         self._write(Path(runner.work_dir), record)
 
-    @staticmethod
-    @master_only
-    def _write_file(path: Path, record: dict[str, Any]) -> None:
-        write_atomically(path, json.dumps(record, indent=1).encode())
-
     @master_only
     def _write(self, work_dir: Path, record: dict[str, Any]) -> None:
-        self._write_file(work_dir / "eval.json", record)
+        write_json(work_dir / "eval.json", record)
         line = {key: record[key] for key in ("epoch", "accuracy", "miou", "usage_entropy")}
         with (work_dir / HISTORY).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...io.atomic import write_atomically
+from ...io.jsonfile import read_json, write_json
 from ...registry import HOOKS
 from ..distributed import mean_of_ranks, unwrapped
-from .evaluation_record import json_safe
 
 FILE = "guard.json"
 ADVICE = {
@@ -108,7 +106,7 @@ class CollapseGuardHook(Hook):
         """Keep what was said before the checkpoint that a run goes on from."""
         path = Path(runner.work_dir) / FILE
         if path.is_file():
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = read_json(path)
             self.warnings = [entry for entry in said if entry["step"] <= runner.iter]
             self._write(path.parent)
 
@@ -164,5 +162,4 @@ class CollapseGuardHook(Hook):
 
     @master_only
     def _write(self, work_dir: Path) -> None:
-        content = json.dumps(json_safe(self.warnings), indent=1)
-        write_atomically(work_dir / FILE, content.encode())
+        write_json(work_dir / FILE, self.warnings)

@@ -1,4 +1,4 @@
-"""`sgseg COMMAND` and `tools/<name>.py` are one command line, quick to help and plain in refusing."""
+"""`sgseg COMMAND` and `tools/<name>.py` are one command line, quick to help."""
 
 from __future__ import annotations
 

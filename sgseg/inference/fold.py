@@ -40,10 +40,9 @@ def for_inference(model: Model) -> Model:
         if isinstance(module, ACHead):
             module.classifier = nn.Sequential(_merged(module.classifier, module.num_classes))
         elif isinstance(module, SPNN):
-            module.classifier = _conv_1x1(
-                module.classifier.weight[: module.num_superpixels],
-                module.classifier.bias[: module.num_superpixels],
-            )
+            conv: Any = module.classifier
+            kept = slice(module.num_superpixels)
+            module.classifier = _conv_1x1(conv.weight[kept], conv.bias[kept])
         elif isinstance(module, nn.Sequential):
             _sum_branches(module)
     prepared.requires_grad_(False)
@@ -66,11 +65,11 @@ def fold_batch_norm(model: Model) -> Model:
                     fuse: Any = fuse_conv_bn_eval if conv else fuse_linear_bn_eval
                     module[index], module[index + 1] = fuse(layer, norm), nn.Identity()
         elif isinstance(module, RasterBlock):
-            module.raster = FoldedRasterConv2d(module.raster, module.norm)
-            module.norm = nn.Identity()
+            folded_raster = FoldedRasterConv2d(module.raster, module.norm)
+            _set(module, raster=folded_raster, norm=nn.Identity())
         elif isinstance(module, NodeMLP):
             module.linear = fuse_linear_bn_eval(module.linear, module.norm.norm)
-            module.norm.norm = nn.Identity()
+            _set(module.norm, norm=nn.Identity())
     return folded.requires_grad_(False)
 
 
@@ -126,6 +125,11 @@ class SummedFusion(nn.Module):
         for branch, weight in others:
             total += F.conv2d(branch(x), weight, padding=self.padding)
         return total  # (B, C_out, H, W)
+
+
+def _set(module: nn.Module, **children: nn.Module) -> None:
+    for name, child in children.items():
+        setattr(module, name, child)
 
 
 def _sum_branches(layers: nn.Sequential) -> None:

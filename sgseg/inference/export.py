@@ -109,24 +109,24 @@ def export_onnx(
 
 
 def compare(
-    one: Segmenter,
-    other: Segmenter,
+    first: Segmenter,
+    second: Segmenter,
     images: Iterable[ImageLike],
     size: tuple[int, int] | None = None,
 ) -> Agreement:
     """Probabilities and labels of two segmenters, image by image.
 
-    ``size`` replaces the working size of ``one``.
+    ``size`` replaces the working size of ``first``, at which both see the images.
     """
     equal, pixels, difference, count = 0, 0, 0.0, 0
     for image in images:
-        inputs = one.inputs(one.open(image))  # (1, C, h, w)
+        inputs = first.inputs(first.open(image))  # (1, C, h, w)
         if size is not None:
             inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
-        first, second = one.network(inputs).cpu(), other.network(inputs).cpu()
-        equal += int((first.argmax(1) == second.argmax(1)).sum())
-        pixels += first[:, 0].numel()
-        difference = max(difference, float((first - second).abs().max()))
+        a, b = first.network(inputs).cpu(), second.network(inputs).cpu()  # (1, K, h, w)
+        equal += int((a.argmax(1) == b.argmax(1)).sum())
+        pixels += a[:, 0].numel()
+        difference = max(difference, float((a - b).abs().max()))
         count += 1
     if not count:
         raise ValueError("compare: no image to compare on")

@@ -100,7 +100,7 @@ class TorchNetwork:
 
 
 def probabilities(network: Network, images: Tensor, statistics: Statistics | None = None) -> Tensor:
-    """Those of ``network``, of images of any size.
+    """Class probabilities of images of any size.
 
     Models halve an image and look around each pixel; one thinner than :data:`SMALLEST` is
     continued by its last row and column.

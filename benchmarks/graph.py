@@ -17,7 +17,7 @@ import torch
 from mmengine.device import get_device
 from torch import Tensor, nn
 
-from sgseg.cost.measure import peak_bytes, plain, saved_bytes, seconds
+from sgseg.cost.measure import peak_bytes, saved_bytes, seconds
 from sgseg.cost.result import OF_TIMES, Goal, Result, Row
 from sgseg.models import DGCNNBlock, DiffGCNBlock, PointNetBlock
 from sgseg.ops.graph import knn
@@ -110,7 +110,8 @@ def _inputs(args: Namespace) -> Inputs:
 
 
 def _blocks(args: Namespace, neighbours: Tensor) -> dict[str, dict[str, nn.Module]]:
-    reference = plain("graph")
+    from tests.reference import graph as reference
+
     how = args.aggregation
     ours: dict[str, nn.Module] = {
         "PointNet": PointNetBlock(args.channels),

@@ -112,20 +112,21 @@ def build_ways(
     config: Config, checkpoint: Path, folder: Path, wanted: list[str]
 ) -> dict[str, Probability]:
     """Images in [0, 1] to probabilities, by name; the first is the plain way."""
-    plain = measure.plain("inference").probability
+    from tests.reference.inference import probability as plain
+
     model = MODELS.build(config.model).eval()
     model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
-    segmenter = Segmenter(config, checkpoint, device="cpu", side=0)
+    segmenter = Segmenter(checkpoint, config, device="cpu", side=0)
     ways: dict[str, Probability] = {"plain": lambda images: plain(model, images)}
     if "inference mode" in wanted:
         ways["inference mode"] = torch.inference_mode()(lambda images: plain(model, images))
     if "prepared" in wanted:
         ways["prepared"] = segmenter.network
     if "prepared, bfloat16" in wanted:
-        half = Segmenter(config, checkpoint, device="cpu", precision="bfloat16")
+        half = Segmenter(checkpoint, config, device="cpu", precision="bfloat16")
         ways["prepared, bfloat16"] = half.network
     if "prepared, compiled" in wanted:
-        compiled = Segmenter(config, checkpoint, device="cpu", compile=True)
+        compiled = Segmenter(checkpoint, config, device="cpu", compile=True)
         ways["prepared, compiled"] = compiled.network
     if "ONNX Runtime" in wanted:
         path = folder / "model.onnx"
@@ -217,7 +218,7 @@ def segment_large(
 ) -> dict[str, float | str]:
     """In the new process: labels of the file, the time, and by how much the process grew."""
     torch.set_num_threads(threads)
-    segmenter = Segmenter(Config.fromfile(recipe), checkpoint, device="cpu", side=0, tile=tile)
+    segmenter = Segmenter(checkpoint, Config.fromfile(recipe), device="cpu", side=0, tile=tile)
     before = process_peak_mib()
     started, worked = time.perf_counter(), time.process_time()
     labels = segmenter.large(open_rows(path, segmenter.bands))

@@ -96,7 +96,8 @@ def _goals(rows: list[Row], half_window: int) -> Iterator[Goal]:
 
 def superpixel_cases(args: Namespace) -> dict[str, Case]:
     """Each loss of Eq 8 with its default weight, and their sum."""
-    reference = measure.plain("losses")
+    from tests.reference import losses as reference
+
     size, device = (args.side, args.side), args.device
     generator = torch.Generator().manual_seed(0)
 
@@ -142,7 +143,8 @@ def superpixel_cases(args: Namespace) -> dict[str, Case]:
 
 def information_cases(args: Namespace) -> dict[str, Case]:
     """Eq 19 at equal positions and over all displacements up to T."""
-    reference = measure.plain("information")
+    from tests.reference import information as reference
+
     generator = torch.Generator().manual_seed(0)
     shape = args.readings, args.classes
     coarse = torch.randn(*shape, *[max(2, args.side // 8)] * 2, generator=generator)

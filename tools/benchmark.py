@@ -21,14 +21,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="benchmark", required=True)
-    for found in pkgutil.iter_modules(benchmarks.__path__):
-        module = importlib.import_module(f"benchmarks.{found.name}")
+    for each in pkgutil.iter_modules(benchmarks.__path__):
+        module = importlib.import_module(f"benchmarks.{each.name}")
         if hasattr(module, "run"):
             summary = (module.__doc__ or "").splitlines()[0]
-            one = kinds.add_parser(found.name, help=summary, description=module.__doc__)
-            module.add_arguments(one)
-            one.add_argument("--out", help="JSON file to write")
-            one.set_defaults(run=module.run)
+            kind = kinds.add_parser(each.name, help=summary, description=module.__doc__)
+            module.add_arguments(kind)
+            kind.add_argument("--out", help="JSON file to write")
+            kind.set_defaults(run=module.run)
     args = parser.parse_args()
     result = args.run(args)
     print(result.text())

@@ -43,8 +43,10 @@ def add_shared(parser: argparse.ArgumentParser, *names: str) -> None:
 
 def config_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command that :func:`sgseg.training.build_config` takes, by its names."""
-    names = ("data", "num_classes", "label_map", "bands", "value_range", "epochs", "work_dir")
-    names += ("seed", "amp", "deterministic", "launcher", "preset")
+    names = {
+        *("data", "num_classes", "label_map", "bands", "value_range", "epochs", "work_dir"),
+        *("seed", "amp", "deterministic", "launcher", "preset"),
+    }
     taken = {name: value for name, value in vars(args).items() if name in names}
     return taken | dict(options=args.cfg_options) if "cfg_options" in args else taken
 

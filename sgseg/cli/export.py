@@ -5,6 +5,8 @@ Example:
 """
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
 from .arguments import UsageError, add_shared, config_and, config_arguments
 
@@ -36,8 +38,9 @@ def run(args: argparse.Namespace) -> None:
     named = dict(names=args.names, evaluation=args.evaluation)
     overrides = config_arguments(args)
     segmenter = Segmenter(checkpoint, config, device="cpu", overrides=overrides, **named)
-    if args.check:
-        images = scan(args.check).paths[: args.images]
-    else:
-        images = sample_images(segmenter.bands, args.images)
+    images: Sequence[Any] = (
+        scan(args.check).paths[: args.images]
+        if args.check
+        else sample_images(segmenter.bands, args.images)
+    )
     print(f"{out}: {export_onnx(segmenter, out, images, size, args.opset)}")

@@ -21,13 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import sgseg
-
+from .. import __version__
+from ..datasets import TextureMosaic
+from ..io.rows import ArrayRows
 from .images import ImageLike
 from .network import TorchNetwork
 from .runtime import ABOUT
 from .segmenter import Segmenter
-from .tiling import to_unit
 
 LABELS_AGREE, LARGEST_DIFFERENCE = 0.9999, 1e-4
 """What an export has to reach: share of pixels with equal labels, difference of probability."""
@@ -78,11 +78,23 @@ def export_onnx(
     network = segmenter.network
     if not isinstance(network, TorchNetwork) or network.half or network.device.type != "cpu":
         raise ValueError("export: give a Segmenter of a checkpoint, on the CPU and in float32")
+    about = dict(
+        bands=segmenter.bands,
+        classes=segmenter.classes,
+        mapping=segmenter.mapping.tolist(),
+        named=segmenter.named,
+        units=segmenter.units.as_dict(),
+        side=segmenter.side,
+        size=size,
+        standardise=network.model.data_preprocessor.standardise,
+        input="float32 in [0, 1], bands as in training",
+        sgseg=__version__,
+    )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f"{out.name}.part")
     try:
-        _write(network, part, size, opset, _description(segmenter, network, size))
+        _write(network, part, size, opset, about)
         exported = Segmenter.from_onnx(part, tile=0)
         agreement = compare(segmenter, exported, images, size)
         if not agreement.enough:
@@ -97,33 +109,36 @@ def export_onnx(
 
 
 def compare(
-    one: Segmenter,
-    other: Segmenter,
+    first: Segmenter,
+    second: Segmenter,
     images: Iterable[ImageLike],
     size: tuple[int, int] | None = None,
 ) -> Agreement:
     """Probabilities and labels of two segmenters, image by image.
 
-    ``size`` replaces the working size of ``one``.
+    ``size`` replaces the working size of ``first``, at which both see the images.
     """
     equal, pixels, difference, count = 0, 0, 0.0, 0
     for image in images:
-        rows = one.open(image)
-        inputs = one.resized(to_unit(rows.rows(0, rows.shape[0]))[None])  # (1, C, h, w)
+        inputs = first.inputs(first.open(image))  # (1, C, h, w)
         if size is not None:
             inputs = F.interpolate(inputs, size, mode="bilinear", antialias=True)
-        first, second = one.network(inputs).cpu(), other.network(inputs).cpu()
-        equal += int((first.argmax(1) == second.argmax(1)).sum())
-        pixels += first[:, 0].numel()
-        difference = max(difference, float((first - second).abs().max()))
+        a, b = first.network(inputs).cpu(), second.network(inputs).cpu()  # (1, K, h, w)
+        equal += int((a.argmax(1) == b.argmax(1)).sum())
+        pixels += a[:, 0].numel()
+        difference = max(difference, float((a - b).abs().max()))
         count += 1
     if not count:
         raise ValueError("compare: no image to compare on")
     return Agreement(equal / pixels, difference, count)
 
 
-class _Exported(nn.Module):
-    """Preprocessing and model as the graph that is traced."""
+class ExportedModel(nn.Module):
+    """Preprocessing and model as the graph that is traced.
+
+    Shapes: image (B, C, H, W) in [0, 1], mean and deviation (1, C, 1, 1), nan: the image's own;
+    output (B, K, H, W).
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -132,6 +147,7 @@ class _Exported(nn.Module):
     def forward(
         self, image: Tensor, mean: Tensor | None = None, deviation: Tensor | None = None
     ) -> Tensor:
+        """Class probabilities."""
         statistics = None
         if mean is not None and deviation is not None:
             own_deviation, own_mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
@@ -149,6 +165,11 @@ def _write(
     opset: int | None,
     about: dict[str, Any],
 ) -> None:
+    try:
+        import onnx
+        import onnxscript
+    except ImportError as error:
+        raise RuntimeError('Exporting needs onnx: pip install "sgseg[export]"') from error
     names, unknown = ["image"], torch.full((1, network.bands, 1, 1), torch.nan)
     # Two images, and sides that differ: a dimension of the example that is one, or equal to
     # another, may be taken for a constant.
@@ -159,14 +180,9 @@ def _write(
         names += ["mean", "deviation"]
         example, free = (*example, unknown, unknown.clone()), [*free, {}, {}]
     try:
-        import onnx
-        import onnxscript
-    except ImportError as error:
-        raise RuntimeError('Exporting needs onnx: pip install "sgseg[export]"') from error
-    try:
         with _quietly(), torch.no_grad():
             program = torch.onnx.export(
-                _Exported(network.model).eval(),
+                ExportedModel(network.model).eval(),
                 example,
                 input_names=names,
                 output_names=["probability"],
@@ -187,23 +203,6 @@ def _write(
         proto.graph.initializer.append(onnx.numpy_helper.from_array(unknown.numpy(), name))
     onnx.helper.set_model_props(proto, {ABOUT: json.dumps(about)})
     onnx.save(proto, str(path))
-
-
-def _description(
-    segmenter: Segmenter, network: TorchNetwork, size: tuple[int, int] | None
-) -> dict[str, Any]:
-    return dict(
-        bands=segmenter.bands,
-        classes=segmenter.classes,
-        mapping=segmenter.mapping.tolist(),
-        named=segmenter.named,
-        units=segmenter.units.as_dict(),
-        side=segmenter.side,
-        size=size,
-        standardise=network.model.data_preprocessor.standardise,
-        input="float32 in [0, 1], bands as in training",
-        sgseg=sgseg.__version__,
-    )
 
 
 def _translations(op: Any) -> dict[Any, Callable[..., Any]]:
@@ -245,18 +244,18 @@ def _translations(op: Any) -> dict[Any, Callable[..., Any]]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are not needed."""
+    """Leave out the exporter's remarks on packages that are not needed."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        try:
             yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def sample_images(bands: int, count: int = 20, size: int = 96) -> list[ArrayRows]:

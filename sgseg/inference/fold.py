@@ -11,6 +11,7 @@ that only a loss reads, both image reconstructions, are left out. Source: Eq 4 a
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any, TypeVar
 
 import torch
@@ -34,12 +35,14 @@ def for_inference(model: Model) -> Model:
     Its ``infer`` and ``probability`` work; it can neither train nor reconstruct images.
     """
     prepared = fold_batch_norm(model)
-    found: list[Any] = list(prepared.modules())
-    for module in found:
+    parts: list[Any] = list(prepared.modules())
+    for module in parts:
         if isinstance(module, ACHead):
             module.classifier = nn.Sequential(_merged(module.classifier, module.num_classes))
         elif isinstance(module, SPNN):
-            module.classifier = _first_outputs(module.classifier, module.num_superpixels)
+            conv: Any = module.classifier
+            kept = slice(module.num_superpixels)
+            module.classifier = _conv_1x1(conv.weight[kept], conv.bias[kept])
         elif isinstance(module, nn.Sequential):
             _sum_branches(module)
     prepared.requires_grad_(False)
@@ -49,14 +52,18 @@ def for_inference(model: Model) -> Model:
 def fold_batch_norm(model: Model) -> Model:
     """A copy of ``model`` in eval mode whose batch normalisations are part of the weights.
 
-    Those behind the edges of a graph block stay: edges are few beside pixels, and the block may be
+    Those after the edges of a graph block stay: edges are few beside pixels, and the block may be
     a plug-in.
     """
     folded = copy.deepcopy(model).eval()
-    found: list[Any] = list(folded.modules())
-    for module in found:
+    parts: list[Any] = list(folded.modules())
+    for module in parts:
         if isinstance(module, nn.Sequential):
-            _fold_sequence(module)
+            for index, (layer, norm) in enumerate(itertools.pairwise(list(module))):
+                if isinstance(norm, Norm) and isinstance(layer, nn.Conv2d | nn.Linear):
+                    conv = isinstance(layer, nn.Conv2d)
+                    fuse: Any = fuse_conv_bn_eval if conv else fuse_linear_bn_eval
+                    module[index], module[index + 1] = fuse(layer, norm), nn.Identity()
         elif isinstance(module, RasterBlock):
             folded_raster = FoldedRasterConv2d(module.raster, module.norm)
             _set(module, raster=folded_raster, norm=nn.Identity())
@@ -67,7 +74,7 @@ def fold_batch_norm(model: Model) -> Model:
 
 
 class FoldedRasterConv2d(nn.Module):
-    """A raster convolution and the batch normalisation behind it; one ready weight an order.
+    """A raster convolution with the batch normalisation after it; one ready weight an order.
 
     Shapes: input (B, C_in, H, W), output (B, C_out, H, W).
     """
@@ -125,27 +132,12 @@ def _set(module: nn.Module, **children: nn.Module) -> None:
         setattr(module, name, child)
 
 
-def _fold_sequence(layers: nn.Sequential) -> None:
-    for place in range(len(layers) - 1):
-        layer, norm = layers[place], layers[place + 1]
-        if not isinstance(norm, Norm):
-            continue
-        if isinstance(layer, nn.Conv2d):
-            layers[place] = fuse_conv_bn_eval(layer, norm)
-        elif isinstance(layer, nn.Linear):
-            layers[place] = fuse_linear_bn_eval(layer, norm)
-        else:
-            continue
-        layers[place + 1] = nn.Identity()
-
-
 def _sum_branches(layers: nn.Sequential) -> None:
-    for place in range(len(layers) - 1):
-        split, fusion = layers[place], layers[place + 1]
+    for index, (split, fusion) in enumerate(itertools.pairwise(list(layers))):
         if not (isinstance(split, DilatedDepthwise) and isinstance(fusion, nn.Sequential)):
             continue
         if isinstance(fusion[0], nn.Conv2d) and fusion[0].groups == 1:
-            layers[place] = SummedFusion(split.branches, fusion[0])
+            layers[index] = SummedFusion(split.branches, fusion[0])
             fusion[0] = nn.Identity()
 
 
@@ -153,18 +145,14 @@ def _merged(pair: nn.Sequential, outputs: int) -> nn.Conv2d:
     """Two 1x1 convolutions with nothing between them, as one; its first ``outputs`` channels."""
     first: Any = pair[0]
     second: Any = pair[1]
-    conv = nn.Conv2d(first.in_channels, outputs, 1)
     matrix = second.weight[:outputs].flatten(1).double()  # (K, K+C)
-    conv.weight = nn.Parameter(
-        (matrix @ first.weight.flatten(1).double()).float()[:, :, None, None], False
-    )
+    weight = matrix @ first.weight.flatten(1).double()
     bias = matrix @ first.bias.double() + second.bias[:outputs].double()  # (K,)
-    conv.bias = nn.Parameter(bias.float(), False)
+    return _conv_1x1(weight.float()[:, :, None, None], bias.float())
+
+
+def _conv_1x1(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """A convolution with copies of these weights, (C_out, C_in, 1, 1) and (C_out,)."""
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+    conv.weight, conv.bias = (nn.Parameter(each.clone(), False) for each in (weight, bias))
     return conv
-
-
-def _first_outputs(conv: nn.Conv2d, outputs: int) -> nn.Conv2d:
-    short = nn.Conv2d(conv.in_channels, outputs, 1)
-    short.weight = nn.Parameter(conv.weight[:outputs].clone(), False)
-    short.bias = None if conv.bias is None else nn.Parameter(conv.bias[:outputs].clone(), False)
-    return short

@@ -1,4 +1,4 @@
-"""What gives probabilities for images in [0, 1]: a model of torch prepared for inference."""
+"""Class probabilities of images in [0, 1], by a torch model that is prepared for inference."""
 
 from __future__ import annotations
 
@@ -71,7 +71,13 @@ class TorchNetwork:
         self.standardises: bool = prepared.data_preprocessor.standardise == "image"
         self._probability: Callable[[Tensor], Tensor] = prepared.probability
         if compile:
-            _find_compiler(device)
+            compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+            if device.type == "cpu" and shutil.which(compiler) is None:
+                raise RuntimeError(
+                    f"compile: torch.compile needs a C++ compiler on a CPU and {compiler!r} is not "
+                    "there; install one (Debian: apt install g++), name it in the variable CXX, or "
+                    "leave compile off"
+                )
             self._probability = torch.compile(prepared.probability)
 
     @torch.inference_mode()
@@ -94,7 +100,7 @@ class TorchNetwork:
 
 
 def probabilities(network: Network, images: Tensor, statistics: Statistics | None = None) -> Tensor:
-    """Those of ``network``, of images of any size.
+    """Class probabilities of images of any size.
 
     Models halve an image and look around each pixel; one thinner than :data:`SMALLEST` is
     continued by its last row and column.
@@ -107,13 +113,3 @@ def probabilities(network: Network, images: Tensor, statistics: Statistics | Non
         return network(images, statistics)
     continued = F.pad(images, missing, mode="replicate")
     return network(continued, statistics)[:, :, :height, :width]  # (B, K, H, W)
-
-
-def _find_compiler(device: torch.device) -> None:
-    wanted = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
-    if device.type == "cpu" and shutil.which(wanted) is None:
-        raise RuntimeError(
-            f"compile: torch.compile needs a C++ compiler on a CPU and {wanted!r} is not there; "
-            "install one (Debian: apt install g++), name it in the variable CXX, or leave compile "
-            "off"
-        )

@@ -1,4 +1,4 @@
-"""An exported model, run by ONNX Runtime without the config, the checkpoint or torch's layers."""
+"""Class probabilities by ONNX Runtime, of a file that needs neither config nor checkpoint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ONNXNetwork:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: no such file; tools/export.py writes one")
+            raise FileNotFoundError(f"{path}: no such file; sgseg export writes one")
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -52,7 +52,7 @@ class ONNXNetwork:
         if text is None:
             raise ValueError(
                 f"{path}: not exported by sgseg, it names no bands and classes; export the "
-                "checkpoint with tools/export.py"
+                "checkpoint with sgseg export"
             )
         self.session = session
         self.about: dict[str, Any] = json.loads(text)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +33,7 @@ from ..visualization import (
 )
 from .classes import NO_TABLE, ClassTable, class_table
 from .images import ImageLike, Reader
-from .network import (
-    SMALLEST,
-    Network,
-    Precision,
-    Statistics,
-    TorchNetwork,
-    probabilities,
-)
+from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
 from .tiling import blend, enlarged, image_statistics, to_unit
 
 Array = npt.NDArray[Any]
@@ -68,7 +61,7 @@ class Segmenter:
         overlap: of neighbouring windows, even; default an eighth of the tile.
         compile, precision: see :class:`TorchNetwork`.
         names: of the classes, see :meth:`rename`.
-        evaluation: ``eval.json`` of ``tools/test.py`` on this checkpoint, for the classes of its
+        evaluation: ``eval.json`` of ``sgseg test`` on this checkpoint, for the classes of its
             clusters where the checkpoint has no evaluation of its own weights.
         overrides: arguments of :func:`build_config` that win over what the checkpoint carries.
         value_range: values of the images that stand for 0 and 1, where they are in other units
@@ -85,7 +78,7 @@ class Segmenter:
 
     def __init__(
         self,
-        checkpoint: str | Path | Config,
+        checkpoint: str | Path,
         config: str | Path | Config | None = None,
         device: str | None = None,
         side: int | None = None,
@@ -98,23 +91,17 @@ class Segmenter:
         overrides: Mapping[str, Any] | None = None,
         value_range: Sequence[float] | None = None,
     ) -> None:
-        if isinstance(checkpoint, Config):  # the older order: config, checkpoint
-            checkpoint, config = cast(str, config), checkpoint
         saved = load_checkpoint(checkpoint)
         used = config_for(checkpoint, config, saved, **(overrides or {}))
-        network = TorchNetwork(
-            trained_model(used, saved, checkpoint),
-            torch.device(device or get_device()),
-            compile,
-            precision,
-        )
+        model = trained_model(used, saved, checkpoint)
+        network = TorchNetwork(model, torch.device(device or get_device()), compile, precision)
         table = class_table(saved, used.model.decode_head.num_classes, evaluation)
         if not table.named and used.get("val_evaluator"):
             print_log(NO_TABLE.format(checkpoint), logger="current", level=30)
-        side = used.get("predict_side") if side is None else side
         units = (saved.get("meta") or {}).get("units")
         reader = Reader(network.bands, Units.of(units), value_range)
-        self._set_up(network, table, reader, side or 0, tile, overlap, names)
+        side = used.get("predict_side") or 0 if side is None else side
+        self._set_up(network, table, reader, side, tile, overlap, names)
 
     @classmethod
     def from_onnx(
@@ -136,11 +123,11 @@ class Segmenter:
 
         network = ONNXNetwork(path)
         about = network.about
-        segmenter = cls.__new__(cls)
         mapping = np.asarray(about["mapping"], np.uint8)
         table = ClassTable(mapping, about["classes"], about.get("named", True))
-        side = about["side"] if side is None else side
         reader = Reader(network.bands, Units.of(about.get("units")), value_range)
+        segmenter = cls.__new__(cls)
+        side = about["side"] if side is None else side
         segmenter._set_up(network, table, reader, side, tile, overlap, names)
         return segmenter
 
@@ -154,16 +141,14 @@ class Segmenter:
         overlap: int | None,
         names: str | Path | Mapping[str, str] | None,
     ) -> None:
-        self.network = network
-        self.bands, self.units = network.bands, reader.units
-        self.open = reader.open
-        self.mapping, self.classes, self.named = table
         if side < 0:
             raise ValueError(f"--side {side}: a shorter side in pixels, or 0 for that of the image")
+        self.network = network
+        self.bands, self.units, self.open = network.bands, reader.units, reader.open
+        self.mapping, self.classes, self.named = table
         self.side = side
         self.tile = tile
-        size = TILE if tile is None else tile
-        self.overlap = size // 16 * 2 if overlap is None else overlap
+        self.overlap = (TILE if tile is None else tile) // 16 * 2 if overlap is None else overlap
         if names is not None:
             self.rename(names)
 
@@ -187,8 +172,8 @@ class Segmenter:
                 f'label maps have, {{"0": "{self.classes[0]}", ...}}'
             )
         merged = list(dict.fromkeys(table[value] for value in values))
-        places = np.array([merged.index(table[value]) for value in values], np.uint8)
-        self.mapping, self.classes = places[self.mapping], merged
+        renumbered = np.array([merged.index(table[value]) for value in values], np.uint8)
+        self.mapping, self.classes = renumbered[self.mapping], merged
 
     def __call__(self, image: ImageLike) -> tuple[Labels, SegState | None]:
         """Segment one image.
@@ -209,7 +194,7 @@ class Segmenter:
         rows = self.open(image)
         if self.tiled(*rows.shape[:2]):
             return self.large(rows), None
-        inputs = self._inputs(rows)  # (1, C, h, w)
+        inputs = self.inputs(rows)  # (1, C, h, w)
         statistics = self._statistics(rows)
         thin = min(inputs.shape[2:]) < SMALLEST
         state = None if thin else self.network.state(inputs, statistics)
@@ -227,22 +212,22 @@ class Segmenter:
         Returns:
             (H, W) uint8 each, in the order of ``images``.
         """
-        found: list[Labels | None] = [None] * len(images)
-        groups: dict[tuple[int, ...], list[int]] = {}
         opened = [self.open(image) for image in images]
-        for place, rows in enumerate(opened):
+        labels: dict[int, Labels] = {}
+        alike: dict[tuple[int, ...], list[int]] = {}  # shape -> indices
+        for index, rows in enumerate(opened):
             if self.tiled(*rows.shape[:2]) or self._statistics(rows) is not None:
-                found[place] = self(rows)[0]
+                labels[index] = self(rows)[0]
             else:
-                groups.setdefault(rows.shape, []).append(place)
-        for places in groups.values():
-            for start in range(0, len(places), batch_size):
-                part = places[start : start + batch_size]
-                inputs = torch.cat([self._inputs(opened[place]) for place in part])
+                alike.setdefault(rows.shape, []).append(index)
+        for indices in alike.values():
+            for start in range(0, len(indices), batch_size):
+                part = indices[start : start + batch_size]
+                inputs = torch.cat([self.inputs(opened[index]) for index in part])
                 probability = probabilities(self.network, inputs)  # (B, K, h, w)
-                for place, one in zip(part, probability, strict=True):
-                    found[place] = self._labels(one, opened[place])
-        return [labels for labels in found if labels is not None]
+                for index, each in zip(part, probability, strict=True):
+                    labels[index] = self._labels(each, opened[index])
+        return [labels[index] for index in range(len(opened))]
 
     def tiled(self, height: int, width: int) -> bool:
         """Whether an image of this size is segmented in tiles."""
@@ -265,11 +250,9 @@ class Segmenter:
         if size != (height, width):
             source = self._shrunk(rows)
         statistics = self._statistics(rows)
-        bands: Iterable[Tensor] = blend(
-            self.network, source, self.tile or TILE, self.overlap, statistics
-        )
+        bands = blend(self.network, source, self.tile or TILE, self.overlap, statistics)
         if size != (height, width):
-            bands = enlarged(iter(bands), size[0], (height, width))
+            bands = enlarged(bands, size[0], (height, width))
         labels, row = np.empty((height, width), np.uint8), 0
         for band in bands:
             stop = row + band.shape[1]
@@ -283,8 +266,7 @@ class Segmenter:
         shown = to_display(image)
         row, titles = [shown], ["input"]
         if state is not None and state.superpixels is not None and state.projected is not None:
-            assignment = state.superpixels.assignment
-            owner = assignment.argmax(1)[0].cpu().numpy().astype(np.int32)
+            owner = state.superpixels.assignment.argmax(1)[0].cpu().numpy().astype(np.int32)
             small = to_display(state.image[0].permute(1, 2, 0).cpu().numpy())
             features = features_as_rgb(state.projected[0].float().cpu().numpy())
             row += [draw_borders(small, owner), features]
@@ -293,6 +275,10 @@ class Segmenter:
         row.append(overlay(shown, labels, colours, 0.6))
         strip = picture_strip([row], [*titles, "prediction"], side=240)
         return captioned(strip, list(zip(self.classes, colours, strict=False)), [])
+
+    def inputs(self, rows: Rows) -> Tensor:
+        """A whole image at its working size, (1, C, h, w) in [0, 1]."""
+        return self._resized(to_unit(rows.rows(0, rows.shape[0]))[None])
 
     def _working(self, height: int, width: int) -> tuple[int, int]:
         """Size at which an image is segmented."""
@@ -306,20 +292,7 @@ class Segmenter:
             )
         return size
 
-    def _inputs(self, rows: Rows) -> Tensor:
-        """A whole image at its working size, (1, C, h, w) in [0, 1]."""
-        return self.resized(to_unit(rows.rows(0, rows.shape[0]))[None])
-
-    def _statistics(self, rows: Rows) -> Statistics | None:
-        """Those of the valid pixels, where the model standardises and some pixels are no data."""
-        height = rows.shape[0]
-        parts = ((start, min(start + TILE, height)) for start in range(0, height, TILE))
-        if not self.network.standardises or all(rows.valid(*part) is None for part in parts):
-            return None
-        return image_statistics(rows, TILE)
-
-    def resized(self, inputs: Tensor) -> Tensor:
-        """Images (B, C, H, W) at the size at which they are segmented."""
+    def _resized(self, inputs: Tensor) -> Tensor:
         size = self._working(inputs.shape[2], inputs.shape[3])
         if size == inputs.shape[2:]:
             return inputs
@@ -328,11 +301,17 @@ class Segmenter:
     def _shrunk(self, source: Rows) -> ArrayRows:
         """A whole image at its working size, one band after the other: (h, w, C) float32."""
         image = source.rows(0, source.shape[0])
-        bands = [
-            self.resized(to_unit(image[:, :, c : c + 1])[None])[0, 0] for c in range(self.bands)
-        ]
-        shrunk = torch.stack(bands, 2).clamp_(0, 1).numpy()  # (h, w, C)
-        return ArrayRows(shrunk, "image")
+        bands = (to_unit(image[:, :, c : c + 1])[None] for c in range(self.bands))
+        shrunk = torch.cat([self._resized(band)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
+        return ArrayRows(shrunk.permute(1, 2, 0).numpy())
+
+    def _statistics(self, rows: Rows) -> Statistics | None:
+        """Those of the valid pixels, where the model standardises and some pixels are no data."""
+        height = rows.shape[0]
+        parts = ((start, min(start + TILE, height)) for start in range(0, height, TILE))
+        if not self.network.standardises or all(rows.valid(*part) is None for part in parts):
+            return None
+        return image_statistics(rows, TILE)
 
     def _labels(self, probability: Tensor, rows: Rows) -> Labels:
         """Classes at the image's own size of (K, h, w)."""

@@ -1,4 +1,4 @@
-"""`sgseg COMMAND` and `tools/<name>.py` are one command line, quick to help and plain in refusing."""
+"""`sgseg COMMAND` and `tools/<name>.py` are one command line, quick to help."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(capsys, "--version") == (0, f"sgseg {sgseg.__version__}\n")
     code, out = ran(capsys, "--help")
     assert code == 0 and all(re.search(rf"^  {name} +\w", out, re.M) for name in COMMANDS)
-    code, out = ran(capsys, "trian")
+    code, out = ran(capsys, "trains")
     assert code == 2 and "'train'" in out
 
 

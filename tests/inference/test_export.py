@@ -33,7 +33,7 @@ def exported_fixture(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A segmenter of torch, the file it was exported to, and how both compared."""
     folder = tmp_path_factory.mktemp("export")
     config = small_config(**SMALLER)
-    segmenter = Segmenter(config, save(small_model(config), folder / "small.pth", NAMES))
+    segmenter = Segmenter(save(small_model(config), folder / "small.pth", NAMES), config)
     path = folder / "small.onnx"
     return segmenter, path, export_onnx(segmenter, path, sample_images(3, 20, 48))
 
@@ -123,7 +123,7 @@ def test_what_differs_is_not_kept(
     _, path, _ = exported
     monkeypatch.setattr(export, "_write", lambda network, out, *rest: shutil.copy(path, out))
     config = small_config(**SMALLER)
-    stranger = Segmenter(config, save(small_model(config, seed=1), tmp_path / "other.pth"))
+    stranger = Segmenter(save(small_model(config, seed=1), tmp_path / "other.pth"), config)
     with pytest.raises(ValueError, match=r"labels agree on .* wanted are"):
         export_onnx(stranger, tmp_path / "other.onnx", sample_images(3, 2, 32))
     assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
@@ -134,7 +134,7 @@ def test_what_differs_is_not_kept(
 def test_what_onnx_cannot_express(tmp_path: Path) -> None:
     """Superpixels computed by NumPy have no graph: the error says so."""
     config = build_config(ROOT / "configs/sgseg/sgseg_diffgcn_slic_mosaic.py")
-    segmenter = Segmenter(config, save(small_model(config), tmp_path / "slic.pth"))
+    segmenter = Segmenter(save(small_model(config), tmp_path / "slic.pth"), config)
     with pytest.raises(ValueError, match="FixedSuperpixels"):
         export_onnx(segmenter, tmp_path / "slic.onnx", sample_images(3, 1, 32))
 

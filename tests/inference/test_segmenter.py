@@ -29,7 +29,7 @@ def make_fixture(tmp_path: Path) -> Any:
     def make(options: dict[str, Any] | None = None, **arguments: Any) -> Segmenter:
         config = small_config(**(options or {}))
         path = save(small_model(config), tmp_path / "small.pth", NAMES)
-        return Segmenter(config, path, **arguments)
+        return Segmenter(path, config, **arguments)
 
     return make
 

@@ -37,7 +37,7 @@ def test_a_method_from_config_to_label_map(method: str, tmp_path: Path) -> None:
     assert record["protocol"]["dataset"] == "TextureMosaic" and record["pixels"] == 6 * 24 * 24
     checkpoint = tmp_path / f"epoch_{runner.epoch}.pth"
     config = build_config(path, seed=2, options=options)
-    segmenter = Segmenter(config, checkpoint, side=30)
+    segmenter = Segmenter(checkpoint, config, side=30)
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
     labels, state = segmenter(image)
     assert labels.shape == (40, 50) and set(segmenter.classes) == {"brick", "grass", "gravel"}

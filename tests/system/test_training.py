@@ -133,7 +133,7 @@ def test_predict_on_a_folder(trained: Any, photographs: Path, tmp_path: Path) ->
     """Every image gets a label map of its own size and a picture; nothing is overwritten."""
     from tests.conftest import tiny_config
 
-    segmenter = Segmenter(tiny_config(tmp_path), trained[0] / "epoch_3.pth", side=32)
+    segmenter = Segmenter(trained[0] / "epoch_3.pth", tiny_config(tmp_path), side=32)
     found = dict(segment_folder(segmenter, photographs, tmp_path / "out"))
     assert len(found) == 3
     assert all(abs(sum(shares.values()) - 1) < 1e-9 for shares in found.values())

@@ -10,7 +10,6 @@ import sys
 import venv
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ import pytest
 from tests.conftest import ROOT, TINY
 from tests.training.test_config_files import MINE
 
+WHERE = "import sgseg; print(sgseg.__file__)"
 LEFT_OUT = ("work_dirs", "build", "dist", "_build", "*.egg-info", "__pycache__", ".*")
 
 
@@ -71,30 +71,26 @@ def test_files_of_the_wheel(wheel: Path) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
-class Installed(NamedTuple):
-    """An environment with the wheel in it, and a folder to work in."""
-
-    folder: Path
-    commands: Path
-
-
-@pytest.fixture(scope="module", name="installed")
-def installed_fixture(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Nothing but the wheel and what it declares, at the versions of the lock."""
-    folder = tmp_path_factory.mktemp("outside")
-    venv.create(folder / "env", with_pip=True)
-    commands = folder / "env/bin"
-    pip = (commands / "python", "-m", "pip", "install", "--quiet", "--no-compile")
-    call(*pip, "--constraint", ROOT / "requirements/lock.txt", wheel, cwd=folder)
-    return Installed(folder, commands)
-
-
 @pytest.mark.slow
-def test_it_trains_and_predicts(installed: Installed) -> None:
-    """`sgseg train` the demo's config for an epoch, test and predict, of the package alone."""
-    folder, sgseg = installed.folder, installed.commands / "sgseg"
-    where = "import sgseg; print(sgseg.__file__)"
-    assert "env/lib" in call(installed.commands / "python", "-c", where, cwd=folder)
+def test_it_works_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    """In an environment that holds the wheel and what it declares: train, test, predict, inherit.
+
+    One test, for the environment takes minutes to make.
+    """
+    venv.create(tmp_path / "env", with_pip=True)
+    commands = tmp_path / "env/bin"
+    pip = (commands / "python", "-m", "pip", "install", "--quiet", "--no-compile")
+    call(*pip, "--constraint", ROOT / "requirements/lock.txt", wheel, cwd=tmp_path)
+    assert str(tmp_path / "env/lib") in call(commands / "python", "-c", WHERE, cwd=tmp_path)
+    trains_and_predicts(tmp_path, commands / "sgseg")
+    users_config_trains(tmp_path, commands / "sgseg")
+    for path in next((tmp_path / "env/lib").glob("python*/site-packages/sgseg")).rglob("*.py"):
+        assert "clone the repository" not in path.read_text(), path
+    editable_install_inherits(tmp_path, commands)
+
+
+def trains_and_predicts(folder: Path, sgseg: Path) -> None:
+    """An epoch of the demo's config, its score once more, and a label map."""
     call(sgseg, "train", "sgseg_diffgcn_mosaic", "--epochs", "1", cwd=folder)
     run = folder / "work_dirs/sgseg_diffgcn_mosaic"
     assert json.loads((run / "run.json").read_text())["ended"] == "finished"
@@ -108,38 +104,25 @@ def test_it_trains_and_predicts(installed: Installed) -> None:
     assert labels.shape == (40, 50) and (folder / "maps/areas.csv").is_file()
 
 
-@pytest.mark.slow
-def test_a_users_config_trains(installed: Installed) -> None:
-    """A config that inherits from `sgseg.configs`, with a block of its own beside it."""
-    folder = installed.folder / "mine"
-    folder.mkdir()
+def users_config_trains(folder: Path, sgseg: Path) -> None:
+    """A config that inherits from ``sgseg.configs``, with a block of its own beside it."""
+    mine = folder / "mine"
+    mine.mkdir()
     for name in ("mean_block.py", "mean_block_mosaic.py"):
-        shutil.copy(ROOT / "examples" / name, folder)
+        shutil.copy(ROOT / "examples" / name, mine)
     tiny = [f"{key}={value}" for key, value in TINY.items()]
-    command = (installed.commands / "sgseg", "train", "mean_block_mosaic.py", "--epochs", "1")
-    call(*command, "--cfg-options", *tiny, cwd=folder, PYTHONPATH=str(folder))
-    assert (folder / "work_dirs/mean_block_mosaic/epoch_1.pth").is_file()
+    command = (sgseg, "train", "mean_block_mosaic.py", "--cfg-options", *tiny)
+    call(*command, cwd=mine, PYTHONPATH=str(mine))
+    assert (mine / "work_dirs/mean_block_mosaic/epoch_3.pth").is_file()
 
 
-@pytest.mark.slow
-def test_a_users_config_of_an_editable_install(installed: Installed) -> None:
-    """The same form after `pip install --editable`, where mmengine looks at the wrong folder."""
-    folder, tree = installed.folder / "editable", installed.folder / "tree"
-    folder.mkdir()
+def editable_install_inherits(folder: Path, commands: Path) -> None:
+    """The same form after ``pip install --editable``, where mmengine looks at a wrong folder."""
+    tree = folder / "tree"
     shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    python = installed.commands / "python"
+    python = commands / "python"
     pip = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
     call(*pip, "--editable", tree, cwd=folder)
     (folder / "mine.py").write_text(MINE)
-    where = "import sgseg; print(sgseg.__file__)"
-    assert str(tree) in call(python, "-c", where, cwd=folder)
-    assert "knn=5" in call(installed.commands / "sgseg", "config", "mine.py", cwd=folder)
-
-
-@pytest.mark.slow
-def test_nothing_asks_for_the_checkout(installed: Installed) -> None:
-    """No message of the package sends its user to files that only a clone has."""
-    (package,) = (installed.folder / "env/lib").glob("python*/site-packages/sgseg")
-    for path in package.rglob("*.py"):
-        text = path.read_text()
-        assert "clone the repository" not in text, path
+    assert str(tree) in call(python, "-c", WHERE, cwd=folder)
+    assert "knn=5" in call(commands / "sgseg", "config", "mine.py", cwd=folder)

@@ -71,7 +71,7 @@ class ImagePreprocessor(BaseDataPreprocessor):
         ``valid`` (B, H, W) bool, where there is any, is used up: what is no data stays out of an
         image's mean and deviation.
         """
-        # Places in the data set stay on the host: reading them off a GPU would wait for it.
+        # The images' numbers stay on the host: reading them off a GPU would wait for it.
         kept = {name: data[name] for name in ("index",) if name in data}
         data = dict(self.cast_data({n: v for n, v in data.items() if n not in kept})) | kept
         inputs = data["inputs"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class Superpixels(NamedTuple):
-    """What a superpixel backbone says of an image (Eq 4)."""
+    """Superpixels of an image, as a backbone gives them (Eq 4)."""
 
     assignment: Tensor
     """P: (B, N, H, W), non-negative, sums to one over N."""
@@ -53,7 +53,7 @@ class SegState:
     nodes: Tensor | None = None
     """Pooled features, positions first: (B, N, 2 + C + F) (Eq 3)."""
     refined: Tensor | None = None
-    """Node features behind the neck: (B, N, D) (Eq 5)."""
+    """Node features after the neck: (B, N, D) (Eq 5)."""
     projected: Tensor | None = None
     """Node features painted back onto the pixels: (B, D, H, W) (Eq 6)."""
     views: tuple[View, View] | None = None

@@ -44,9 +44,9 @@ def check_block(build: BlockFactory, channels: int = 4, nodes: int = 9, k: int =
     )
     _demand(bool(out.isfinite().all()), "the output is not finite")
     order = torch.randperm(nodes)
-    place = torch.empty_like(order)
-    place[order] = torch.arange(nodes)
-    permuted = block(x[:, order], pos[:, order], place[neighbours[:, order]])
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(nodes)
+    permuted = block(x[:, order], pos[:, order], rank[neighbours[:, order]])
     _demand(
         torch.allclose(permuted, out[:, order], atol=1e-9),
         "permuting the nodes does not permute the output: the block depends on their order",

@@ -31,16 +31,16 @@ def unwrapped(model: Any) -> Any:
 
 def largest(*values: int) -> list[int]:
     """The largest over all processes of each value; every process has to ask."""
-    found = torch.tensor(values)
-    all_reduce(found, "max")
-    return [int(value) for value in found]
+    maxima = torch.tensor(values)
+    all_reduce(maxima, "max")
+    return [int(value) for value in maxima]
 
 
 def of_first(value: int) -> int:
     """What rank 0 says, on every process."""
-    found = torch.tensor([value])
-    broadcast(found, src=0)
-    return int(found)
+    shared = torch.tensor([value])
+    broadcast(shared, src=0)
+    return int(shared)
 
 
 def mean_of_ranks(values: Mapping[str, float]) -> dict[str, float]:
@@ -50,10 +50,10 @@ def mean_of_ranks(values: Mapping[str, float]) -> dict[str, float]:
         values: under the same names on every process, which all have to ask.
     """
     names = sorted(values)
-    found = torch.tensor([values[name] for name in names], dtype=torch.float64)
+    means = torch.tensor([values[name] for name in names], dtype=torch.float64)
     if names:
-        all_reduce(found, "mean")
-    return dict(zip(names, found.tolist(), strict=True))
+        all_reduce(means, "mean")
+    return dict(zip(names, means.tolist(), strict=True))
 
 
 @contextmanager
@@ -73,21 +73,11 @@ def failing_together() -> Iterator[None]:
             raise own
         return
     if largest(own is not None)[0]:
-        raise _first_error(own) from own
-
-
-def _first_error(own: Exception | None) -> Exception:
-    """What the first process that failed has to say; each process tells its own."""
-    everyone = all_gather_object(None if own is None else _told(own))
-    rank, (kind, text) = next((n, found) for n, found in enumerate(everyone) if found)
-    return kind(f"Rank {rank} of {len(everyone)}: {text}")
-
-
-def _told(error: Exception) -> tuple[type[Exception], str]:
-    for kind in _SHARED_ERRORS:
-        if isinstance(error, kind):
-            return kind, str(error)
-    return RuntimeError, repr(error)
+        kind = next((kind for kind in _SHARED_ERRORS if isinstance(own, kind)), RuntimeError)
+        text = str(own) if isinstance(own, _SHARED_ERRORS) else repr(own)
+        everyone = all_gather_object(None if own is None else (kind, text))
+        rank, (kind, text) = next((n, error) for n, error in enumerate(everyone) if error)
+        raise kind(f"Rank {rank} of {len(everyone)}: {text}") from own
 
 
 @contextmanager
@@ -105,9 +95,9 @@ def saving_together(runner: Runner) -> Iterator[None]:
 class SharedStopHook(Hook):
     """Let a hook that ends the training on one process end it on all.
 
-    Whatever sets ``runner.train_loop.stop_training``, at an epoch's end or behind its evaluation:
+    Whatever sets ``runner.train_loop.stop_training``, at an epoch's end or after its evaluation:
     else the other processes would go on, and wait for the one that left until their timeout.
-    Registered behind all hooks of the config: mmengine's early stopping is among the last too.
+    Registered after all hooks of the config: mmengine's early stopping is among the last too.
     """
 
     priority = "LOWEST"
@@ -117,11 +107,11 @@ class SharedStopHook(Hook):
         self._agree(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Agree behind the training of an epoch."""
+        """Agree after the training of an epoch."""
         self._agree(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Agree behind its evaluation."""
+        """Agree after its evaluation."""
         self._agree(runner)
 
     @staticmethod
@@ -144,18 +134,9 @@ class EqualBuffersHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Broadcast every buffer."""
-        self._equalise(runner)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Broadcast every buffer, for the scores without labels and whatever else reads here."""
-        self._equalise(runner)
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Broadcast every buffer."""
-        self._equalise(runner)
-
-    @staticmethod
-    def _equalise(runner: Runner) -> None:
         if is_distributed():
             for buffer in runner.model.buffers():
                 broadcast(buffer, src=0)
+
+    # After an epoch too, for the scores without labels and whatever else reads the model there.
+    after_train_epoch = before_val_epoch = before_train_epoch

@@ -27,7 +27,7 @@ _WORKER_PATIENCE = 30
 
 
 class _LeaveHook(Hook):
-    """Save and leave at the first step, or batch of an evaluation, behind a signal."""
+    """Save and leave at the first step, or batch of an evaluation, after a signal."""
 
     priority = "LOWEST"
 
@@ -47,7 +47,7 @@ class _LeaveHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Leave behind an optimiser's step."""
+        """Leave after an optimiser's step."""
         agree = get_world_size() > 1
         if agree and (runner.iter + 1) % _AGREE_EVERY:
             return
@@ -63,7 +63,7 @@ class _LeaveHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         """Leave in the middle of an evaluation of training, to begin it anew on resuming."""
-        # Several ranks have different numbers of batches: they leave behind the evaluation.
+        # Several ranks have different numbers of batches: they leave after the evaluation.
         if self.signal and get_world_size() == 1 and runner.train_loop.epoch:
             self._leave(runner, self.signal, evaluation_due=True)
 
@@ -122,7 +122,7 @@ def leaving_on_signals(runner: Runner) -> Iterator[None]:
         for loop in loops:
             if loop is not None:
                 # Workers that stay for the next pass would be ended by a signal when Python leaves,
-                # which torch answers with a traceback behind a training that went well.
+                # which torch answers with a traceback after a training that went well.
                 loop.dataloader._iterator = None
         for number, handler in before.items():
             signal.signal(number, handler)

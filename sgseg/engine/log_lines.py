@@ -28,15 +28,12 @@ class WindowLogProcessor(LogProcessor):
     ``LateScalarsHook`` marks where epochs begin.
 
     The remaining time follows from this epoch's steps. Scores of an evaluation carry the epoch
-    and the step behind which it ran; one that has the name of a training scalar is called
+    and the step after which it ran; one that has the name of a training scalar is called
     ``val/NAME`` in ``scalars.json`` and its like.
-
-    Args:
-        num_digits: digits behind the point.
     """
 
-    def __init__(self, num_digits: int = 4) -> None:
-        super().__init__(num_digits=num_digits)
+    def __init__(self) -> None:
+        super().__init__(num_digits=4)
         self._seen: dict[str, int] = {}
 
     def begin(self, hub: MessageHub, mode: str) -> None:
@@ -95,11 +92,11 @@ class WindowLogProcessor(LogProcessor):
         self, custom_cfg: list[dict], runner: Runner, mode: str, reserve_prefix: bool = False
     ) -> dict[str, float]:
         """What was computed since :meth:`begin`, by name without ``mode``."""
-        found = {}
+        values = {}
         for key, buffer in runner.message_hub.log_scalars.items():
             new = len(buffer.data[0]) - self._seen.get(key, 0)
             if key.startswith(f"{mode}/") and new > 0:
                 name = key if reserve_prefix else key.removeprefix(f"{mode}/")
                 last = key.split("/")[1] in (RATE, MEMORY)
-                found[name] = float(buffer.current() if last else buffer.mean(new))
-        return found
+                values[name] = float(buffer.current() if last else buffer.mean(new))
+        return values

@@ -43,13 +43,13 @@ class ActingRates:
             for group, moves in zip(optimizer.param_groups, moved, strict=False):
                 name = "/".join(filter(None, ("lr", prefix, group.get("name"))))
                 rates.setdefault(name, []).append(float(group["lr"]) if moves else 0.0)
-        found = {}
+        acting = {}
         for name, values in rates.items():
             if len(set(values)) == 1:
-                found[name] = values[0]
+                acting[name] = values[0]
             else:
-                found |= {f"{name}/lowest": min(values), f"{name}/highest": max(values)}
-        return found
+                acting |= {f"{name}/lowest": min(values), f"{name}/highest": max(values)}
+        return acting
 
     def _look(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._moved[optimizer] = [

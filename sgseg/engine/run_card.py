@@ -29,7 +29,7 @@ _PACKAGES = (
     *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
     *("opencv-python", "opencv-python-headless", "torch-geometric"),
 )
-_OF_THE_PLACE = (*("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),)
+_NOT_COMPUTED = (*("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),)
 """Keys that say where a run is, not what it computes: not part of its hash."""
 
 
@@ -40,7 +40,7 @@ def config_as_json(config: Config) -> dict[str, Any]:
 
 def config_sha256(config: Config) -> str:
     """Digest of what a config computes: equal configs in different folders have the same."""
-    plain = {k: v for k, v in config_as_json(config).items() if k not in _OF_THE_PLACE}
+    plain = {k: v for k, v in config_as_json(config).items() if k not in _NOT_COMPUTED}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,7 +86,10 @@ def run_card(
     try:
         yield
     except BaseException as error:
-        write(_ending(error))
+        ended = f"{type(error).__name__}: {error}"
+        if isinstance(error, SystemExit):
+            ended = f"left on a signal, exit code {error.code}"
+        write(ended)
         raise
     write("finished")
 
@@ -95,6 +98,10 @@ def _facts(runner: Runner) -> dict[str, Any]:
     dataset = runner.train_dataloader.dataset
     protocol = (getattr(dataset, "metainfo", None) or {}).get("protocol") or {}
     described = json.dumps(_plain(protocol), sort_keys=True).encode()
+    versions = dict(python=platform.python_version())
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # one of several that give the same module
+            versions[name] = version(name)
     return dict(
         code=dict(sgseg=sgseg.__version__, commit=_commit()),
         data=_plain(protocol) | dict(protocol_sha256=hashlib.sha256(described).hexdigest()),
@@ -103,7 +110,7 @@ def _facts(runner: Runner) -> dict[str, Any]:
         processes=get_world_size(),
         launched_by=launched_by(),
         device=device_name(),
-        packages=_versions(),
+        packages=versions,
         config_sha256=config_sha256(runner.cfg),
         config=config_as_json(runner.cfg),
     )
@@ -116,16 +123,8 @@ def device_name() -> str:
     return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def _versions() -> dict[str, str]:
-    found = dict(python=platform.python_version())
-    for name in _PACKAGES:
-        with suppress(PackageNotFoundError):  # one of several that give the same module
-            found[name] = version(name)
-    return found
-
-
 def _commit() -> str | None:
-    """The commit of a checked-out sgseg, ``+`` behind it if files differ; None if installed."""
+    """The commit of a checked-out sgseg, with ``+`` if files differ; None if installed."""
     folder = Path(sgseg.__file__).parent
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
     try:
@@ -143,12 +142,6 @@ def _earlier(path: Path) -> list[Mapping[str, Any]]:
         return []
     before = card.pop("before", [])
     return [*before, {key: value for key, value in card.items() if key != "config"}]
-
-
-def _ending(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"left on a signal, exit code {error.code}"
-    return f"{type(error).__name__}: {error}"
 
 
 def _plain(value: Any) -> Any:

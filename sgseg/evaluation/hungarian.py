@@ -132,11 +132,15 @@ class HungarianMetric(BaseMetric):
             )
         parts = total.numpy()  # (subsets and the rest, clusters, classes)
         result = self.compute_metrics(parts.sum(0), size)
-        if self.subsets:
-            scored = zip(self.subsets.items(), parts, strict=False)
-            self.record["subsets"] = {
-                name: _subset_record(part, end - start) for (name, (start, end)), part in scored
-            }
+        for (name, (start, end)), counts in zip(self.subsets.items(), parts, strict=False):
+            matched = scores(counts, hungarian(counts))
+            self.record.setdefault("subsets", {})[name] = dict(
+                accuracy=_percent(matched.accuracy),
+                miou=_percent(matched.miou),
+                images=end - start,
+                pixels=int(counts.sum()),
+                matching="its own",
+            )
         return result
 
     def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
@@ -175,17 +179,6 @@ class HungarianMetric(BaseMetric):
             protocol=described | protocol,
         )
         return result
-
-
-def _subset_record(counts: IntArray, images: int) -> dict[str, Any]:
-    matched = scores(counts, hungarian(counts))
-    return dict(
-        accuracy=_percent(matched.accuracy),
-        miou=_percent(matched.miou),
-        images=images,
-        pixels=int(counts.sum()),
-        matching="its own",
-    )
 
 
 def _percent(fraction: float) -> float:

@@ -80,18 +80,18 @@ class LabelFreeScores:
         if pixels == 0:
             raise ValueError("LabelFreeScores: no image was added")
         share, bound = self._sizes / pixels, math.log(self.classes)
-        found = dict(
+        scores = dict(
             cluster_usage=float(entropy(share, 0)) / bound,
             largest_cluster=float(share.max()),
             flip_consistency=float(self._kept / pixels),
         )
         if self.readings > 1:
             same = self._pairs(self._hard).diagonal(dim1=1, dim2=2).sum(1) / pixels  # (R(R-1)/2,)
-            found["order_agreement"] = float(same.mean())
-            found["mutual_information"] = (
+            scores["order_agreement"] = float(same.mean())
+            scores["mutual_information"] = (
                 float(information_of_joint(self._pairs(self._soft))) / bound
             )
-        return {name: round(abs(value), 6) for name, value in found.items()}  # 0, never -0
+        return {name: round(abs(value), 6) for name, value in scores.items()}  # 0, never -0
 
     def _pairs(self, gram: Tensor) -> Tensor:
         """The block of every two different readings: (R(R-1)/2, K, K)."""

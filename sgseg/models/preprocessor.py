@@ -29,7 +29,6 @@ class ImagePreprocessor(BaseDataPreprocessor):
             ``SetStatisticsHook`` measures and the checkpoint keeps (0.5 and 0.25 until then).
             ``none`` stops at [0, 1].
         mean, std: one value per band, on the [0, 1] scale, for ``fixed``.
-        non_blocking: copy to the device without waiting.
 
     Raises:
         ValueError: for another number of bands, or ``fixed`` without its values.
@@ -44,9 +43,8 @@ class ImagePreprocessor(BaseDataPreprocessor):
         standardise: Standardise = "image",
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        non_blocking: bool = True,
     ) -> None:
-        super().__init__(non_blocking)
+        super().__init__(non_blocking=True)
         if bands < 1:
             raise ValueError(f"ImagePreprocessor: bands = {bands}; must be >= 1")
         if standardise not in get_args(Standardise):
@@ -73,7 +71,7 @@ class ImagePreprocessor(BaseDataPreprocessor):
         ``valid`` (B, H, W) bool, where there is any, is used up: what is no data stays out of an
         image's mean and deviation.
         """
-        # Places in the data set stay on the host: reading them off a GPU would wait for it.
+        # The images' numbers stay on the host: reading them off a GPU would wait for it.
         kept = {name: data[name] for name in ("index",) if name in data}
         data = dict(self.cast_data({n: v for n, v in data.items() if n not in kept})) | kept
         inputs = data["inputs"]

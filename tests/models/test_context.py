@@ -86,7 +86,7 @@ def test_windows_are_cut_from_enlarged_features() -> None:
     model = build(dict(type="RelativePosition"))
     feature = torch.rand(2, 16, 20, 20)
     centres = torch.tensor([[2, 3], [30, 37]])
-    found = model._cut(feature, centres, (40, 40))
+    found = model.cut(feature, centres, (40, 40))
     large = F.interpolate(feature, (40, 40), mode="bilinear")
     torch.testing.assert_close(found[0], large[0, :, 0:5, 1:6])
     torch.testing.assert_close(found[1], large[1, :, 28:33, 35:40])
@@ -103,7 +103,7 @@ def test_losses_are_torchs(kind: str) -> None:
     found = model(images(), mode="loss")["loss_context"]
     feature = model.backbone(images())
     logits = model.context_head(
-        model._cut(feature, pairs.first, (40, 40)), model._cut(feature, pairs.second, (40, 40))
+        model.cut(feature, pairs.first, (40, 40)), model.cut(feature, pairs.second, (40, 40))
     )
     if kind == "CoOccurrence":
         expected = F.binary_cross_entropy_with_logits(logits[:, 0], target.float())
@@ -124,7 +124,7 @@ def test_a_pair_counts_if_either_centre_is_unmasked() -> None:
     found = model(images(), mask=mask, mode="loss")["loss_context"]
     feature = model.backbone(images())
     logits = model.context_head(
-        model._cut(feature, centres, (40, 40)), model._cut(feature, other, (40, 40))
+        model.cut(feature, centres, (40, 40)), model.cut(feature, other, (40, 40))
     )
     torch.testing.assert_close(found, F.cross_entropy(logits[:3], pairs.target[:3]))
 

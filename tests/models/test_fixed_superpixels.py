@@ -111,7 +111,7 @@ def test_no_coordinates_to_roll() -> None:
     [
         (dict(num_superpixels=1), "num_superpixels = 1"),
         (dict(method="watershed"), "method = 'watershed'"),
-        (dict(compactness=0.0), "compactness = 0.0"),
+        (dict(in_channels=0), "in_channels = 0"),
     ],
 )
 def test_wrong_parameter_is_refused(options: dict[str, Any], message: str) -> None:

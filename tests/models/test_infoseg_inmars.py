@@ -79,12 +79,12 @@ def test_worst_noise_is_worse_than_random_noise() -> None:
     """Of equal length, the adversarial direction moves the prediction more, image by image."""
     model = inmars().eval()
     image = images()
-    target = model._probability(image).detach()
+    target = model.probability(image).detach()
     worst = model._worst_noise(image, target, torch.Generator().manual_seed(0))
     torch.testing.assert_close(worst.flatten(1).norm(dim=1), torch.ones(3))
     random = _unit(torch.randn(image.shape, generator=torch.Generator().manual_seed(5)))
     reached, by_chance = (
-        divergence(target, model._probability(image + noise)) for noise in (worst, random)
+        divergence(target, model.probability(image + noise)) for noise in (worst, random)
     )
     assert reached > 2 * by_chance
 

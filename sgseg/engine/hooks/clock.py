@@ -16,7 +16,7 @@ class TrainingClockHook(Hook):
     """Add up the wall time of the training epochs; checkpoints carry it on.
 
     Steps and the loading of their data count, and those of an epoch that is saved in its middle;
-    evaluations, pictures and saving behind an epoch do not, nor what an interruption threw away.
+    evaluations, pictures and saving after an epoch do not, nor what an interruption threw away.
 
     Attributes:
         seconds: so far.

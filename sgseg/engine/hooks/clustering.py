@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
+from mmengine.dist import all_gather, broadcast, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from sklearn.cluster import MiniBatchKMeans
@@ -35,24 +35,24 @@ def sample_features(
     """
     model.eval()
     rng = np.random.default_rng(seed)
-    found = []
+    samples = []
     for batch in batches:
         data = model.data_preprocessor(dict(batch), False)
         feature, size = model.features(data["inputs"]), tuple(data["inputs"].shape[2:])
         masks = data["mask"] if "mask" in data else [None] * len(feature)
         for single, mask in zip(feature, masks, strict=True):
-            places = _places(size, mask, pixels_per_image, rng).to(feature.device)
-            if len(places):
-                found.append(at_pixels(single[None], places[None], size)[0].T.float().cpu())
-    if not found:
+            pixels = _draw_pixels(size, mask, pixels_per_image, rng).to(feature.device)
+            if len(pixels):
+                samples.append(at_pixels(single[None], pixels[None], size)[0].T.float().cpu())
+    if not samples:
         raise ValueError(
             "There is no pixel to cluster: every image is masked out, or the loader gives none "
             "because the set is smaller than a batch"
         )
-    return torch.cat(found)  # (P, D)
+    return torch.cat(samples)  # (P, D)
 
 
-def _places(
+def _draw_pixels(
     size: tuple[int, int], mask: Tensor | None, count: int, rng: np.random.Generator
 ) -> Tensor:
     """Rows and columns of at most ``count`` pixels, (P, 2)."""
@@ -78,33 +78,28 @@ def fit_centres(samples: Tensor, clusters: int, seed: int) -> Tensor:
 class ClusterFeaturesHook(Hook):
     """Fit the centres of a ``CentroidHead`` to features of the training set.
 
-    It does so behind every ``interval``-th epoch and the last, in front of the evaluation, so the
+    It does so after every ``interval``-th epoch and the last, before the evaluation, so the
     centres lie in the checkpoint of that epoch and in all that follow. Images come from the
     training loader; with several processes each samples its own share, rank 0 fits and all
     receive the centres.
 
     Args:
         pixels: how many are sampled, over all images and ranks; 10^6 for K-Means on colours.
-        images: how many are read, over all ranks; None reads the whole set.
-        interval: epochs between two fits; None fits behind the last epoch alone.
+        interval: epochs between two fits; None fits after the last epoch alone.
 
     Raises:
         ValueError: if an argument is below 1.
     """
 
-    # In front of the checkpoint hook, which saves an epoch that is not evaluated at once.
+    # Before the checkpoint hook, which saves an epoch that is not evaluated at once.
     priority = "NORMAL"
 
-    def __init__(
-        self, pixels: int = 1_000_000, images: int | None = None, interval: int | None = 1
-    ) -> None:
-        if min(x for x in (pixels, images, interval) if x is not None) < 1:
+    def __init__(self, pixels: int = 1_000_000, interval: int | None = 1) -> None:
+        if min(x for x in (pixels, interval) if x is not None) < 1:
             raise ValueError(
-                f"ClusterFeaturesHook: pixels = {pixels}, images = {images} and interval = "
-                f"{interval} must be >= 1"
+                f"ClusterFeaturesHook: pixels = {pixels} and interval = {interval} must be >= 1"
             )
         self.pixels = pixels
-        self.images = images
         self.interval = interval
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -115,13 +110,10 @@ class ClusterFeaturesHook(Hook):
             return
         model = unwrapped(runner.model)
         loader = runner.train_dataloader
-        images = min(self.images or len(loader.dataset), len(loader.dataset))
-        batch_size = loader.batch_size * get_world_size()
-        batches = (b for _, b in zip(range(-(-images // batch_size)), loader, strict=False))
-        share = -(-self.pixels // images)
-        # Seeded with the rank, or all ranks would take the same places of their images.
+        share = -(-self.pixels // len(loader.dataset))
+        # Seeded with the rank, or all ranks would take the same pixels of their images.
         with failing_together():
-            samples = sample_features(model, batches, share, model.draws.seed + get_rank())
+            samples = sample_features(model, loader, share, model.draws.seed + get_rank())
         head = model.decode_head
         centres = head.centres.detach().clone()
         gathered = _gather(samples.to(centres.device))

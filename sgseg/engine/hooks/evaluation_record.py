@@ -44,7 +44,7 @@ class EvaluationRecordHook(Hook):
     (``max_bad_images``) are listed in ``bad_images.json``, in ``eval.json`` and in checkpoints.
     """
 
-    # In front of the checkpoint hook (VERY_LOW), which saves what is recorded here.
+    # Before the checkpoint hook (VERY_LOW), which saves what is recorded here.
     priority = "LOW"
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class EvaluationRecordHook(Hook):
         self._loaded: dict[str, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Forget epochs behind the checkpoint that a run goes on from: they are trained anew."""
+        """Forget epochs after the checkpoint that a run goes on from: they are trained anew."""
         path = Path(runner.work_dir) / HISTORY
         if is_main_process() and path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -63,8 +63,8 @@ class EvaluationRecordHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Gather what the workers of all ranks could not read."""
-        found = getattr(runner.train_dataloader.dataset, "bad_images", [])
-        gathered = sorted({name for names in all_gather_object(found) for name in names})
+        unread = getattr(runner.train_dataloader.dataset, "bad_images", [])
+        gathered = sorted({name for names in all_gather_object(unread) for name in names})
         new = set(gathered) - set(self.bad_images)
         if not new:
             return

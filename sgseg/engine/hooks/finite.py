@@ -17,7 +17,7 @@ from ..distributed import failing_together, largest
 class FiniteLossHook(Hook):
     """Stop at the first step with a loss term that is nan or infinite.
 
-    Looked at in front of every checkpoint too: those on disk are of the finite run. Diagnostics
+    Looked at before every checkpoint too: those on disk are of the finite run. Diagnostics
     may be nan. Of several processes all stop, with what the one that saw it has to say.
 
     Args:
@@ -28,7 +28,7 @@ class FiniteLossHook(Hook):
         FloatingPointError: naming epoch, step and every term with its value.
     """
 
-    # Behind the log (BELOW_NORMAL), which then holds the step; in front of checkpoints (VERY_LOW).
+    # After the log (BELOW_NORMAL), which then holds the step; before checkpoints (VERY_LOW).
     priority = "LOW"
 
     def __init__(self, interval: int | None = None) -> None:
@@ -52,22 +52,22 @@ class FiniteLossHook(Hook):
                 self._look()
 
     def before_saving(self, runner: Runner) -> None:
-        """Save nothing that a broken step of any process is behind."""
+        """Save no weights that a broken step of any process has made."""
         self._look()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Nor where one process saves without the others, by what it knows itself."""
-        if (place := _first_broken(self._steps)) < len(self._steps):
-            raise _error(*self._steps[place])
+        if (number := _first_broken(self._steps)) < len(self._steps):
+            raise _error(*self._steps[number])
 
     def _look(self) -> None:
         steps, self._steps = self._steps, []
         # A broken loss breaks the weights of all processes: its own is the earliest step.
-        place = -largest(-_first_broken(steps))[0]
-        if place < len(steps):
+        number = -largest(-_first_broken(steps))[0]
+        if number < len(steps):
             with failing_together():
-                if _first_broken(steps) == place:
-                    raise _error(*steps[place])
+                if _first_broken(steps) == number:
+                    raise _error(*steps[number])
 
 
 def _first_broken(steps: list[tuple[str, dict[str, Tensor]]]) -> int:

@@ -48,16 +48,16 @@ def verdicts(
         limits: of each kind of :data:`ADVICE`.
         superpixels: N; None for a model without.
     """
-    found = {}
+    collapses = {}
     if means.get("largest_class", 0.0) > limits["one_cluster"]:
-        found["one_cluster"] = means["largest_class"]
+        collapses["one_cluster"] = means["largest_class"]
     if means.get("mutual_information", 1.0) < limits["no_information"]:
-        found["no_information"] = means["mutual_information"]
+        collapses["no_information"] = means["mutual_information"]
     if superpixels and "live_superpixels" in means:
         live = means["live_superpixels"] / superpixels
         if live < limits["dead_superpixels"]:
-            found["dead_superpixels"] = live
-    return found
+            collapses["dead_superpixels"] = live
+    return collapses
 
 
 @HOOKS.register_module()
@@ -145,10 +145,10 @@ class CollapseGuardHook(Hook):
         means = {name: float(b.mean(window)) for name, b in buffers.items() if b is not None}
         backbone = getattr(unwrapped(runner.model), "backbone", None)
         means = mean_of_ranks(means)  # all ranks see the whole batch, and come to one verdict
-        found = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
-        for kind in found.keys() - self._open:
-            self._warn(runner, kind, found[kind], step)
-        self._open = set(found)
+        collapses = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
+        for kind in collapses.keys() - self._open:
+            self._warn(runner, kind, collapses[kind], step)
+        self._open = set(collapses)
 
     def _warn(self, runner: Runner, kind: str, value: float, step: int) -> None:
         seen, change = ADVICE[kind]

@@ -114,7 +114,7 @@ def score_images(
         totals = totals or LabelFreeScores(len(readings), prediction.shape[1])
         totals.add(readings, prediction, mirrored)
     model.train(training)
-    # A process behind the last image learns from the others what there was to count.
+    # A process without an image learns from the others what there was to count.
     sizes = largest(*((totals.readings, totals.classes) if totals else (0, 0)))
     return (totals or LabelFreeScores(*sizes)).scores()
 
@@ -130,17 +130,14 @@ class LabelFreeStoppingHook(Hook):
     Args:
         monitor: one of :data:`~sgseg.evaluation.label_free.NAMES`.
         patience: scored epochs without a rise before the run stops.
-        min_delta: a rise is more than this.
 
     Raises:
         ValueError: for an unknown score, or a config without ``LabelFreeHook``.
     """
 
-    priority = "BELOW_NORMAL"  # behind the hook that scores
+    priority = "BELOW_NORMAL"  # after the hook that scores
 
-    def __init__(
-        self, monitor: str = "mutual_information", patience: int = 5, min_delta: float = 0.0
-    ) -> None:
+    def __init__(self, monitor: str = "mutual_information", patience: int = 5) -> None:
         if monitor not in NAMES or patience < 1:
             raise ValueError(
                 f"LabelFreeStoppingHook: monitor = {monitor!r} must be one of {NAMES} and "
@@ -148,23 +145,22 @@ class LabelFreeStoppingHook(Hook):
             )
         self.monitor = monitor
         self.patience = patience
-        self.min_delta = min_delta
         self._evaluated = 0  # unknown after a restart: then once more does no harm
 
     def before_train(self, runner: Runner) -> None:
         """Stay stopped, if this run was."""
-        found = [hook for hook in runner.hooks if isinstance(hook, LabelFreeHook)]
-        if not found:
+        scoring = [hook for hook in runner.hooks if isinstance(hook, LabelFreeHook)]
+        if not scoring:
             raise ValueError(
                 "LabelFreeStoppingHook needs the scores: add default_hooks.label_free = "
                 "dict(type='LabelFreeHook')"
             )
-        self._scores = found[0]
+        self._scores = scoring[0]
         if self._since_best() >= self.patience:
             runner.train_loop.stop_training = True
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Keep the best, stop behind it."""
+        """Keep the best weights; stop when their score has not risen for ``patience`` epochs."""
         epoch, history = runner.epoch + 1, self._scores.history
         if not history or history[-1]["epoch"] != epoch:
             return
@@ -202,8 +198,9 @@ class LabelFreeStoppingHook(Hook):
 
         Rank 0 decides: one on another machine may not have read what was scored before a restart.
         """
-        best, place = float("-inf"), 0
-        for number, record in enumerate(self._scores.history):
-            if record[self.monitor] > best + self.min_delta:
-                best, place = record[self.monitor], number
-        return of_first(max(len(self._scores.history) - 1 - place, 0))
+        best, waited = float("-inf"), 0
+        for record in self._scores.history:
+            waited += 1
+            if record[self.monitor] > best:
+                best, waited = record[self.monitor], 0
+        return of_first(waited)

@@ -40,7 +40,7 @@ class PictureHook(Hook):
         interval: epochs between strips; 0: none while training, so ``tools/test.py`` alone draws.
     """
 
-    # Behind the record (LOW), whose class table colours the clusters.
+    # After the record (LOW), whose class table colours the clusters.
     priority = 75
 
     def __init__(self, count: int = 6, interval: int = 1) -> None:
@@ -107,18 +107,18 @@ def strip_of(
     if mapping is not None:
         clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
     rows, titles = [], []
-    for place, raw in enumerate(batch["inputs"].cpu().numpy().transpose(0, 2, 3, 1)):
+    for number, raw in enumerate(batch["inputs"].cpu().numpy().transpose(0, 2, 3, 1)):
         image = to_display(raw)
         row, titles = [image], ["input"]
         if state.superpixels is not None:
-            owner = state.superpixels.assignment[place].argmax(0).cpu().numpy()
+            owner = state.superpixels.assignment[number].argmax(0).cpu().numpy()
             row += [draw_borders(image, owner)]
-            row += [features_as_rgb(state.projected[place].float().cpu().numpy())]
+            row += [features_as_rgb(state.projected[number].float().cpu().numpy())]
             titles += ["superpixels", "node features"]
-        row += [overlay(image, clusters[place], colours, 0.8)]
+        row += [overlay(image, clusters[number], colours, 0.8)]
         titles += ["prediction"]
         if "gt" in batch:
-            row += [colours[batch["gt"][place].cpu().numpy() & 0xFF]]
+            row += [colours[batch["gt"][number].cpu().numpy() & 0xFF]]
             titles += ["truth"]
         rows.append(row)
     return picture_strip(rows, titles)

@@ -57,7 +57,7 @@ class LateScalarsHook(RuntimeInfoHook):
         outputs: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Remember a step's scalars; hand all on where somebody reads them."""
-        # In front of the schedulers: these are the rates that the step was made with.
+        # Before the schedulers: these are the rates that the step was made with.
         for name, rate in self._rates.read().items():
             runner.message_hub.update_scalar(f"train/{name}", rate)
         if outputs:

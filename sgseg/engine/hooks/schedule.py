@@ -31,7 +31,7 @@ class ResumedScheduleHook(Hook):
             return
         if runner.epoch >= runner.max_epochs:
             runner.logger.warning(
-                f"The checkpoint has {runner.epoch} epochs behind it and the run is to have "
+                f"The checkpoint has trained {runner.epoch} epochs and the run is to have "
                 f"{runner.max_epochs}: nothing is left to train. Ask for more (--epochs, or "
                 "train_cfg.max_epochs)"
             )
@@ -46,9 +46,9 @@ class ResumedScheduleHook(Hook):
                     changed[f"{new.get('name', 'all')}.{key}"] = (old.get(key), value)
                     old[key] = value
         same = all(
-            _equal(one, other)
+            _equal(first, second)
             for before, after in zip(runner.param_schedulers or [], schedulers, strict=True)
-            for one, other in zip(_settings(before), _settings(after), strict=True)
+            for first, second in zip(_settings(before), _settings(after), strict=True)
         )
         if changed or not same:
             for before, after in zip(runner.param_schedulers or [], schedulers, strict=True):
@@ -83,9 +83,9 @@ def _settings(scheduler: Any) -> list[Any]:
     return [state[key] for key in sorted(state) if key != "verbose"]
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if isinstance(one, float) and isinstance(other, (int, float)):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-15)
-    return bool(one == other)
+def _equal(first: Any, second: Any) -> bool:
+    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    if isinstance(first, float) and isinstance(second, (int, float)):
+        return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-15)
+    return bool(first == second)

@@ -1,4 +1,4 @@
-"""Classical superpixels in the place of SPNN: the ablation that the paper lacks."""
+"""Classical superpixels instead of SPNN: the ablation that the paper lacks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FixedSuperpixels(nn.Module):
     """SLIC, SEEDS, FH or a grid as a backbone with nothing to learn.
 
     The assignment is one-hot and made connected, small pieces joined, so at most N superpixels
-    have pixels and the rest are empty nodes. In the place of learned features stand three
+    have pixels and the rest are empty nodes. Instead of learned features there are three
     statistics of each band, whose pooled means say how uneven a superpixel is and in which
     direction: the square, and the magnitudes of the differences to the next column and row.
 
@@ -37,7 +37,6 @@ class FixedSuperpixels(nn.Module):
         num_superpixels: N, at least 2.
         method: ``slic``, ``seeds`` (needs opencv-contrib), ``fh`` or ``grid``; see
             :func:`sgseg.labelmaps.classical.classical_superpixels`.
-        compactness: of ``slic``.
 
     Raises:
         ValueError: for an image with another number of bands, or a parameter out of range.
@@ -51,13 +50,12 @@ class FixedSuperpixels(nn.Module):
         in_channels: int = 3,
         num_superpixels: int = 200,
         method: Classic = "slic",
-        compactness: float = 10.0,
     ) -> None:
         super().__init__()
-        if num_superpixels < 2 or in_channels < 1 or compactness <= 0:
+        if num_superpixels < 2 or in_channels < 1:
             raise ValueError(
-                f"FixedSuperpixels: num_superpixels = {num_superpixels} must be >= 2, in_channels "
-                f"= {in_channels} >= 1, compactness = {compactness} > 0"
+                f"FixedSuperpixels: num_superpixels = {num_superpixels} must be >= 2 and "
+                f"in_channels = {in_channels} >= 1"
             )
         if method not in get_args(Classic):
             raise ValueError(
@@ -67,7 +65,6 @@ class FixedSuperpixels(nn.Module):
         self.out_channels = self.FEATURES_PER_BAND * in_channels
         self.num_superpixels = num_superpixels
         self.method: Classic = method
-        self.compactness = compactness
 
     def forward(self, image: Tensor) -> Superpixels:
         """Superpixels of ``image`` (B, C, H, W), standardised or not; no gradient passes."""
@@ -78,23 +75,19 @@ class FixedSuperpixels(nn.Module):
             )
         image = image.detach()
         pixels = image.float().permute(0, 2, 3, 1).cpu().numpy()  # (B, H, W, C)
-        labels = np.stack([self._labels(one) for one in pixels])  # (B, H, W)
+        labels = np.stack([self._labels(single) for single in pixels])  # (B, H, W)
         owner = torch.from_numpy(labels).to(image.device)[:, None]  # (B, 1, H, W)
         shape = (len(image), self.num_superpixels, *image.shape[2:])
         assignment = image.new_zeros(shape).scatter_(1, owner, 1.0)  # (B, N, H, W)
-        return Superpixels(assignment, _statistics(image), soft_image(assignment, image))
+        along_x, along_y = differences(image)  # one column, one row fewer: 0 at the end
+        edges = [F.pad(along_x.abs(), (0, 1)), F.pad(along_y.abs(), (0, 0, 0, 1))]
+        feature = torch.cat([image.square(), *edges], 1)  # (B, 3C, H, W)
+        return Superpixels(assignment, feature, soft_image(assignment, image))
 
     def _labels(self, image: np.ndarray) -> np.ndarray:
         """Connected superpixels 0 .. N-1 of one image (H, W, C) on any scale."""
         low, high = float(image.min()), float(image.max())
         unit = (image - low) / max(high - low, 1e-12)  # one scale for all bands keeps their colour
-        raw = classical_superpixels(unit, self.num_superpixels, self.method, self.compactness)
+        raw = classical_superpixels(unit, self.num_superpixels, self.method)
         least = smallest_size(raw.shape[0], raw.shape[1], self.num_superpixels)
         return enforce_connectivity(raw, least, self.num_superpixels)
-
-
-def _statistics(image: Tensor) -> Tensor:
-    """(B, 3C, H, W): square, and magnitudes of the differences along x and y (0 at the end)."""
-    along_x, along_y = differences(image)
-    edges = [F.pad(along_x.abs(), (0, 1)), F.pad(along_y.abs(), (0, 0, 0, 1))]
-    return torch.cat([image.square(), *edges], 1)  # (B, 3C, H, W)

@@ -15,8 +15,8 @@ from ...structures import Superpixels
 from ..layers import ConvNormAct, DilatedDepthwise, recomputed, xavier_
 
 
-class Trunk(nn.Sequential):
-    """The layers of Table 7 in front of the classifier, (B, C, H, W) -> (B, 8c, H, W).
+class RecomputedSequential(nn.Sequential):
+    """Blocks one after the other, of which the backward pass may compute most again.
 
     Args:
         checkpoint: keep the outputs of the convolutions, DWA's excepted, and recompute the rest.
@@ -41,14 +41,6 @@ class Trunk(nn.Sequential):
                 x = recomputed(cut, x, owner=cut)
                 part = []
         return nn.Sequential(*part)(x)
-
-
-def _coordinates_of(image: Tensor, shift: Tensor | None) -> Tensor:
-    """(B, 2, H, W): the coordinates of each image's pixels, rolled by ``shift``."""
-    xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)  # (2, H, W)
-    if shift is None:
-        return xy.expand(image.shape[0], -1, -1, -1)
-    return torch.stack([xy.roll((down, right), (1, 2)) for down, right in shift.tolist()])
 
 
 @MODELS.register_module()
@@ -105,7 +97,7 @@ class SPNN(nn.Module):
         self.temperature = temperature
         self.stride = stride
         c = base_channels
-        self.trunk = Trunk(
+        self.trunk = RecomputedSequential(
             checkpoint,
             ConvNormAct(in_channels + 2 * with_coords, c, 5, stride),
             ConvNormAct(c, 2 * c, 3),
@@ -133,7 +125,12 @@ class SPNN(nn.Module):
             )
         x = image
         if self.with_coords:
-            x = torch.cat([image, _coordinates_of(image, shift)], 1)  # (B, C+2, H, W)
+            xy = coordinates(*image.shape[2:], device=image.device, dtype=image.dtype)  # (2, H, W)
+            if shift is None:
+                xy = xy.expand(image.shape[0], -1, -1, -1)
+            else:
+                xy = torch.stack([xy.roll((down, right), (1, 2)) for down, right in shift.tolist()])
+            x = torch.cat([image, xy], 1)  # (B, C+2, H, W)
         feature = self.trunk(x)  # (B, 8c, H/stride, W/stride)
         output = self.classifier(feature)  # (B, N+C, H/stride, W/stride)
         if self.stride > 1:

@@ -1,4 +1,4 @@
-"""CentroidHead: every pixel goes to the nearest of K centres that somebody fitted."""
+"""CentroidHead: every pixel goes to the nearest of K fitted centres."""
 
 from __future__ import annotations
 
@@ -40,12 +40,9 @@ class CentroidHead(nn.Module):
         """Take over (K, in_channels)."""
         self.centres.copy_(centres)
 
+    @full_precision
     def forward(self, feature: Tensor, size: tuple[int, int]) -> Tensor:
         """Probabilities at ``size`` = (H, W)."""
-        return _probability(feature, self.centres.detach(), size)
-
-
-@full_precision
-def _probability(feature: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
-    scores = F.conv2d(feature, 2 * centres[:, :, None, None], -centres.square().sum(1))
-    return F.interpolate(scores, size, mode="bilinear").softmax(1)  # (B, K, H, W)
+        centres = self.centres.detach()
+        scores = F.conv2d(feature, 2 * centres[:, :, None, None], -centres.square().sum(1))
+        return F.interpolate(scores, size, mode="bilinear").softmax(1)  # (B, K, H, W)

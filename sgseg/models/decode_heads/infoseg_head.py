@@ -18,7 +18,7 @@ from ..layers import kaiming_
 
 
 class LocalGlobal(NamedTuple):
-    """What InfoSeg compares; P is the number of places of the coarse map."""
+    """What InfoSeg compares; P is the number of pixels of the coarse map."""
 
     local: Tensor
     """L: (B, P, d)."""
@@ -30,7 +30,7 @@ class LocalGlobal(NamedTuple):
 
 @MODELS.register_module()
 class InfoSegHead(nn.Module):
-    r"""Assignment of each place to the class vectors of its own image.
+    r"""Assignment of each coarse pixel to the class vectors of its own image.
 
     .. math:: V_{p,c} = \mathrm{SoftMax}_c(\tau \langle L_p, H_c \rangle)
 

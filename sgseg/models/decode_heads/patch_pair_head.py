@@ -1,4 +1,4 @@
-"""PatchPairHead: what two windows of features are to each other (Doersch, Isola)."""
+"""PatchPairHead: how two windows of features lie to each other (Doersch, Isola)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PatchPairHead(nn.Module):
         hidden_channels: of the convolution and of the hidden layer; default twice
             ``in_channels``, which is IIC's 1024. At that size the hidden layer alone has 254
             million weights.
-        pool: average each window to pool x pool before it is flattened; None keeps every place.
+        pool: average each window to pool x pool before it is flattened; None keeps every pixel.
         dropout: share of the hidden layer left out.
 
     Source: IIC's copies of Doersch et al. (ICCV 2015) and Isola et al. (2016),

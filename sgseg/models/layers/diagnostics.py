@@ -22,24 +22,24 @@ def diagnose(state: SegState) -> dict[str, Tensor]:
     as a share of its bound log K; ``class_usage``: entropy of the class frequencies over log K;
     ``largest_class``: share of the pixels of the most frequent class.
     """
-    found: dict[str, Tensor] = {}
+    scalars: dict[str, Tensor] = {}
     if state.superpixels is not None:
         top, owner = state.superpixels.assignment.max(1)  # (B, H, W)
         count = state.superpixels.assignment.shape[1]
         owned = torch.zeros(len(owner), count, device=owner.device)
         owned.scatter_(1, owner.flatten(1), 1.0)  # (B, N)
-        found["live_superpixels"] = owned.sum(1).mean()
-        found["max_assignment"] = top.float().mean()
+        scalars["live_superpixels"] = owned.sum(1).mean()
+        scalars["max_assignment"] = top.float().mean()
     if state.nodes is not None:
-        found["centroid_spread"] = state.nodes[..., :2].float().std(1).mean()
+        scalars["centroid_spread"] = state.nodes[..., :2].float().std(1).mean()
     if state.projected is not None:
-        found["projected_norm"] = state.projected.float().abs().mean()
+        scalars["projected_norm"] = state.projected.float().abs().mean()
     if state.views is not None:
         first, second = (view.probability for view in state.views)
         bound = math.log(first.shape[1])
-        found["mutual_information"] = mutual_information(first, second) / bound
-        found["class_usage"] = entropy(first.mean((0, 2, 3)), 0) / bound
+        scalars["mutual_information"] = mutual_information(first, second) / bound
+        scalars["class_usage"] = entropy(first.mean((0, 2, 3)), 0) / bound
         classes = torch.arange(first.shape[1], device=first.device)[:, None, None]  # (K, 1, 1)
         owned = first.argmax(1, keepdim=True) == classes  # (B, K, H, W)
-        found["largest_class"] = owned.float().mean((0, 2, 3)).max()
-    return found
+        scalars["largest_class"] = owned.float().mean((0, 2, 3)).max()
+    return scalars

@@ -16,7 +16,7 @@ class RasterAttention(nn.Module):
               a_{p\cdot} = \mathrm{SoftMax}_{r(q) \le r(p)}(\langle q_p, k_q \rangle / \sqrt{d})
 
     The mask stands inside the softmax, so that the weights of the visited pixels sum to one; the
-    one public re-implementation masks behind it. Order 0 gathers from everywhere.
+    one public re-implementation masks after it. Order 0 gathers from everywhere.
 
     Shapes: (B, C, H, W) -> (B, C, H, W). Time and, with a mask, memory grow with (HW)^2.
 
@@ -42,6 +42,6 @@ class RasterAttention(nn.Module):
         if order:
             rank = visiting_rank(order, height, width).flatten().to(x.device)  # (HW,)
             seen = rank[None, :] <= rank[:, None]  # (HW, HW)
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        gathered = found[:, 0].transpose(1, 2).unflatten(2, (height, width))  # (B, C', H, W)
+        values = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        gathered = values[:, 0].transpose(1, 2).unflatten(2, (height, width))  # (B, C', H, W)
         return self.join(torch.cat([x, gathered], 1))  # (B, C, H, W)

@@ -64,21 +64,23 @@ class ContextPrediction(UnsupervisedSegmentor):
         pairs = PatchPairs(*(part.to(inputs.device) for part in pairs))
         seen = drop_colours(inputs, generator) if self.drop_colours else inputs
         feature = self.backbone(seen)  # (B, D, h, w)
-        first, second = (self._cut(feature, centres, size) for centres in pairs[:2])
+        first, second = (self.cut(feature, centres, size) for centres in pairs[:2])
         losses = self.task.losses(self.context_head(first, second), pairs.target)  # (B,)
-        counts = losses.new_ones(len(losses)) if mask is None else _either(pairs, mask)
+        counts = losses.new_ones(len(losses))
+        if mask is not None:
+            image = torch.arange(len(mask), device=mask.device)
+            inside = [mask[image, rows, columns] for rows, columns in (pairs[0].T, pairs[1].T)]
+            counts = (inside[0] | inside[1]).to(losses.dtype)  # (B,)
         sums = torch.stack([(losses * counts).sum(), counts.sum()])
         total, counted = over_ranks(sums)  # masks leave every process another number of pairs
         return dict(loss_context=total / counted.clamp_min(1))
 
-    def _cut(self, feature: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
+    def cut(self, feature: Tensor, centres: Tensor, size: tuple[int, int]) -> Tensor:
+        """The feature (B, D, h, w) of images of ``size`` in windows around ``centres`` (B, 2).
+
+        Returns:
+            (B, D, side, side).
+        """
         side = self.task.side
-        found = at_pixels(feature, windows(centres, side), size)  # (B, D, side^2)
-        return found.unflatten(2, (side, side))  # (B, D, side, side)
-
-
-def _either(pairs: PatchPairs, mask: Tensor) -> Tensor:
-    """(B,): one where a centre is inside the mask."""
-    image = torch.arange(len(mask), device=mask.device)
-    inside = [mask[image, place[:, 0], place[:, 1]] for place in pairs[:2]]
-    return (inside[0] | inside[1]).float()
+        pixels = at_pixels(feature, windows(centres, side), size)  # (B, D, side^2)
+        return pixels.unflatten(2, (side, side))

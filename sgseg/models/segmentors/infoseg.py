@@ -36,17 +36,13 @@ def local_global_loss(local: Tensor, mixed: Tensor) -> Tensor:
     """
     if len(local) * get_world_size() < 2:
         raise ValueError("InfoSeg needs two images or more in a batch: raise batch_size")
-    positive = (local * mixed).sum(2)  # (B, P)
-    negative = (local * _previous(mixed)).sum(2)  # (B, P)
-    return F.softplus(-positive).mean() + F.softplus(negative).mean()
-
-
-def _previous(x: Tensor) -> Tensor:
-    """(B, ...): of each image, its predecessor in the batch of all processes, in a ring."""
     rank, world = get_dist_info()
-    lasts = x.new_zeros(world, *x.shape[1:])
-    lasts[rank] = x[-1]
-    return torch.cat([over_ranks(lasts)[rank - 1, None], x[:-1]])
+    lasts = mixed.new_zeros(world, *mixed.shape[1:])  # each process's last image, for the next one
+    lasts[rank] = mixed[-1]
+    previous = torch.cat([over_ranks(lasts)[rank - 1, None], mixed[:-1]])  # (B, P, d)
+    positive = (local * mixed).sum(2)  # (B, P)
+    negative = (local * previous).sum(2)  # (B, P)
+    return F.softplus(-positive).mean() + F.softplus(negative).mean()
 
 
 @MODELS.register_module()

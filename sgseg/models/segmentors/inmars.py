@@ -28,21 +28,22 @@ def region_probabilities(probability: Tensor, regions: Tensor) -> Tensor:
     return mean[pixels > 0]
 
 
-def region_information_loss(held: Tensor, balance: float = 4.0) -> Tensor:
-    r"""Sure regions, evenly used classes.
+def region_information_loss(probability: Tensor, balance: float = 4.0) -> Tensor:
+    r"""Entropy of each region's classes, low, and of their use over all regions, high.
 
     .. math:: \frac{1}{S} \sum_s H(p_s) - \mu H\Big(\frac{1}{S} \sum_s p_s\Big)
 
     Args:
-        held: p_s of this process's regions, (S, K). Both means are taken over the regions of all
-            processes, which may have unequal numbers of them.
+        probability: p_s of this process's regions, (S, K). Both means are taken over the regions
+            of all processes, which may have unequal numbers of them.
         balance: mu.
 
     Returns:
         Scalar, at least -mu log K.
     """
-    own = [entropy(held).sum()[None], held.sum(0), held.new_full((1,), len(held))]
-    unsure, use, count = over_ranks(torch.cat(own)).split([1, held.shape[1], 1])
+    count = probability.new_full((1,), len(probability))
+    own = [entropy(probability).sum()[None], probability.sum(0), count]
+    unsure, use, count = over_ranks(torch.cat(own)).split([1, probability.shape[1], 1])
     return (unsure / count)[0] - balance * entropy(use / count, 0)
 
 
@@ -59,7 +60,7 @@ class InMARS(UnsupervisedSegmentor):
 
     .. math:: L = L_{regions} + \nu\, KL(p(x) \| p(x + r_{adv})) + \omega\, KL(p(x) \| T^{-1} p(Tx))
 
-    r_adv is the direction of steepest divergence, found by one power iteration, of length epsilon
+    r_adv is the direction of steepest divergence, after one power iteration, of length epsilon
     per image (virtual adversarial training, Miyato et al.).
 
     Reconstruction from the description (RA-L 6(4), 2021): no code is public, and every number
@@ -103,23 +104,23 @@ class InMARS(UnsupervisedSegmentor):
         """One training step."""
         if regions is None:
             raise ValueError(
-                "InMARS needs the regions of its images: put SLICRegions in front of PackInputs "
+                "InMARS needs the regions of its images: put SLICRegions before PackInputs "
                 "in the training pipeline"
             )
         generator, _ = self.draws.next_step()
         pair = self.views(inputs, generator)
         probability = self.probability(inputs)
-        held = region_probabilities(probability, regions)  # (S, K)
+        pooled = region_probabilities(probability, regions)  # (S, K)
         target = probability.detach()
         with StatisticsAtRest(self):  # noise is no data
             worst = self._worst_noise(inputs, target, generator)
             disturbed = self.probability(inputs + worst)
         seen = pair.align(1, self.probability(pair.images[1]))
         return dict(
-            loss_regions=region_information_loss(held, self.balance),
+            loss_regions=region_information_loss(pooled, self.balance),
             loss_adversarial=self.adversarial * divergence(target, disturbed),
             loss_consistency=self.consistency * divergence(target, seen),
-            class_usage=entropy(held.detach().mean(0), 0) / math.log(held.shape[1]),
+            class_usage=entropy(pooled.detach().mean(0), 0) / math.log(pooled.shape[1]),
         )
 
     def _worst_noise(self, inputs: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,6 @@
-"""Where two windows of an image are put, and what is asked of them (Doersch, Isola).
+"""Pairs of windows of an image, and the question about them (Doersch, Isola).
 
-Shapes: places (B, 2) rows and columns of window centres, targets (B,).
+Shapes: centres (B, 2), rows and columns of the windows', targets (B,).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _between(low: float, high: float, count: int, generator: torch.Generator) ->
     return low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-def place(
+def place_windows(
     offset: Tensor, side: int, size: tuple[int, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Centres ``offset`` apart, anywhere that both windows lie inside the image.
@@ -64,7 +64,7 @@ class ContextTask(nn.Module):
 
     Args:
         side: of the windows in pixels, odd; 11 in IIC.
-        shared_location: one pair of places for the whole batch as in IIC's code; False draws a
+        shared_location: one pair of windows for the whole batch as in IIC's code; False draws a
             pair per image.
     """
 
@@ -81,7 +81,7 @@ class ContextTask(nn.Module):
         """Pairs for ``count`` images of ``size``; ``generator`` lives on the CPU."""
         drawn = 1 if self.shared_location else count
         offset, target = self.ask(drawn, generator)
-        pairs = PatchPairs(*place(offset, self.side, size, generator), target)
+        pairs = PatchPairs(*place_windows(offset, self.side, size, generator), target)
         repeats = count // drawn
         return PatchPairs(*(part.repeat_interleave(repeats, 0) for part in pairs))
 

@@ -12,7 +12,7 @@ from .pair import ViewPair
 
 @MODELS.register_module()
 class PhotometricViews(nn.Module):
-    r"""Two photometric jitters of the same images, each rolled to another place.
+    r"""Two photometric jitters of the same images, each rolled by another shift.
 
     .. math:: I'(x) = I(x) \, e^{c\,n_c(x) + g\,n_g} + b\,n_b(x)
 

@@ -9,28 +9,16 @@ table = dict(
     column="N",
     rows=[
         dict(
-            label="50",
-            config="sgseg_diffgcn_n50",
-            overrides={"model.backbone.num_superpixels": 50},
-            paper=dict(coco15=36.7, coco3=73.4),
-        ),
-        dict(
-            label="100",
-            config="sgseg_diffgcn_n100",
-            overrides={"model.backbone.num_superpixels": 100},
-            paper=dict(coco15=37.9, coco3=74.6),
-        ),
-        dict(
-            label="200",
-            config="sgseg_diffgcn_n200",
-            overrides={"model.backbone.num_superpixels": 200},
-            paper=dict(coco15=39.4, coco3=74.5),
-        ),
-        dict(
-            label="400",
-            config="sgseg_diffgcn_n400",
-            overrides={"model.backbone.num_superpixels": 400},
-            paper=dict(coco15=38.5, coco3=74.0),
-        ),
+            label=str(n),
+            config=f"sgseg_diffgcn_n{n}",
+            overrides={"model.backbone.num_superpixels": n},
+            paper=dict(coco15=coco15, coco3=coco3),
+        )
+        for n, coco15, coco3 in (
+            (50, 36.7, 73.4),
+            (100, 37.9, 74.6),
+            (200, 39.4, 74.5),
+            (400, 38.5, 74.0),
+        )
     ],
 )

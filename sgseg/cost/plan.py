@@ -22,7 +22,7 @@ from mmengine.device import get_device
 
 from ..engine.run_card import device_name
 from ..engine.untrained import UntrainedLoop
-from ..registry import DATASETS, is_a
+from ..registry import DATASETS, find, is_a
 from ..training.length import stage_lengths
 from . import measure
 from .workload import (
@@ -70,15 +70,14 @@ class Plan:
     checkpointed: float | None = None
     half: tuple[float, float] | None = None
 
-    def peak(self, batch: int, checkpointed: bool = False) -> float:
+    def peak(self, batch: int) -> float:
         """Bytes of a training step."""
-        each = self.checkpointed if checkpointed and self.checkpointed else self.each
-        return self.fixed + self.first + each * batch
+        return self.fixed + self.first + self.each * batch
 
-    def largest_batch(self, memory: float, checkpointed: bool = False) -> int:
-        """Images that fit into ``memory`` bytes; 0 if none does."""
-        each = self.checkpointed if checkpointed and self.checkpointed else self.each
-        return max(0, math.floor((_RESERVE * memory - self.fixed - self.first) / each))
+    def largest_batch(self, memory: float, other: tuple[float, float] | None = None) -> int:
+        """Images that fit into ``memory`` bytes, 0 if none does; ``other``: first and each."""
+        first, each = other or (self.first, self.each)
+        return max(0, math.floor((_RESERVE * memory - self.fixed - first) / each))
 
     def hours(self) -> float | None:
         """Training time on this machine; None without times or images."""
@@ -92,16 +91,14 @@ class Plan:
         fits = self.largest_batch(memory)
         if fits >= self.wanted:
             return [f"the configured batch of {self.wanted} fits; {fits} would"]
-        lines = [accumulation(self.wanted, fits)] if fits else ["not even one image fits"]
+        lines = [self._verdict(fits)]
         if self.checkpointed is not None:
-            more = self.largest_batch(memory, checkpointed=True)
+            more = self.largest_batch(memory, (self.first, self.checkpointed))
             lines.append(
                 f"with --cfg-options model.backbone.checkpoint=True: {self._verdict(more)}"
             )
         if self.half is not None:
-            first, each = self.half
-            more = max(0, math.floor((_RESERVE * memory - self.fixed - first) / each))
-            lines.append(f"with --amp: {self._verdict(more)}")
+            lines.append(f"with --amp: {self._verdict(self.largest_batch(memory, self.half))}")
         if not fits:
             lines.append("--preset small or tiny, or smaller images, need less")
         return lines
@@ -172,7 +169,17 @@ def make_plan(
     peaks = {stage: step_peak(config.model, config, stage, size) for stage in epochs}
     stage = max(peaks, key=lambda name: peaks[name][1])
     first, each = peaks[stage]
-    weights = sum(p.numel() * p.element_size() for p in _meta(config.model).parameters())
+    half = None
+    if not uses_amp(config):
+        halved = copy.deepcopy(config)
+        halved.optim_wrapper.type = "AmpOptimWrapper"
+        half = step_peak(halved.model, halved, stage, size)
+    with torch.device("meta"):
+        weights = sum(p.numel() * p.element_size() for p in build(config.model).parameters())
+    try:
+        images = len(DATASETS.build(config.train_dataloader.dataset))
+    except (FileNotFoundError, ValueError):
+        images = None  # the data are not here; the memory is known without them
     return Plan(
         stage=stage,
         fixed=3 * weights,  # and both moments; gradients live within the step's peak
@@ -180,11 +187,11 @@ def make_plan(
         each=each,
         wanted=batch or int(config.train_dataloader.batch_size),
         size=size,
-        images=_images(config),
+        images=images,
         epochs=epochs,
         seconds=_seconds(config, size, tuple(epochs)) if timed else {},
         checkpointed=_checkpointed(config, stage, size),
-        half=_half(config, stage, size),
+        half=half,
     )
 
 
@@ -195,56 +202,38 @@ def step_peak(
 
     Two batches are counted: the peak grows by the same amount with every image.
     """
+
+    def peak(made: Any, batch: int) -> int:
+        step = partial(forward_backward, made, noise(config, batch, size), stage, uses_amp(config))
+        return measure.peak_bytes(step)
+
     peaks = []
     for batch in (2, 3):
         try:
             with measure.as_fake(made := countable(model)):
-                peaks.append(_step_bytes(made, config, batch, size, stage))
+                peaks.append(peak(made, batch))
         except RuntimeError:  # it asks a tensor for numbers, which a fake has none of
-            peaks.append(_step_bytes(build(model), config, batch, size, stage))
+            peaks.append(peak(build(model), batch))
     each = float(peaks[1] - peaks[0])
     return peaks[0] - 2 * each, each
 
 
-def _step_bytes(model: Any, config: Config, batch: int, size: tuple[int, int], stage: str) -> int:
-    images = noise(config, batch, size)
-    return measure.peak_bytes(partial(forward_backward, model, images, stage, uses_amp(config)))
-
-
 def _checkpointed(config: Config, stage: str, size: tuple[int, int]) -> float | None:
-    backbone = getattr(_meta(config.model), "backbone", None)
-    if backbone is None or "checkpoint" not in inspect.signature(type(backbone)).parameters:
+    """Bytes of each image with checkpointing; None where there is none, or it is on."""
+    backbone = config.model.get("backbone") or {}
+    kind = find(backbone.get("type"))
+    if kind is None or "checkpoint" not in inspect.signature(kind).parameters:
         return None
-    if config.model.backbone.get("checkpoint"):
+    if backbone.get("checkpoint"):
         return None  # the peak is counted with it
-    model = dict(config.model)
-    model["backbone"] = dict(model["backbone"], checkpoint=True)
+    model = dict(config.model, backbone=dict(backbone, checkpoint=True))
     return step_peak(model, config, stage, size)[1]
 
 
-def _half(config: Config, stage: str, size: tuple[int, int]) -> tuple[float, float] | None:
-    if uses_amp(config):
-        return None
-    halved = copy.deepcopy(config)
-    halved.optim_wrapper.type = "AmpOptimWrapper"
-    return step_peak(halved.model, halved, stage, size)
-
-
-def _meta(model: Mapping[str, Any]) -> Any:
-    with torch.device("meta"):
-        return build(model)
-
-
 def _seconds(config: Config, size: tuple[int, int], stages: tuple[str, ...]) -> dict[str, float]:
+    """Measured seconds of an image in each stage, of a step of two."""
     device = str(get_device())
     work, images = Training(config, device), noise(config, 2, size).to(device)
     ways = {stage: (lambda name=stage: work.step(images, name)) for stage in stages}
     taken = measure.seconds(ways, repeats=2, warm=1)
     return {stage: seconds / len(images) for stage, seconds in taken.items()}
-
-
-def _images(config: Config) -> int | None:
-    try:
-        return len(DATASETS.build(config.train_dataloader.dataset))
-    except (FileNotFoundError, ValueError):
-        return None  # the data are not here; the memory is known without them

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
@@ -46,10 +45,6 @@ class Steps:
     left_out: int
     rotating: bool
 
-    def record(self) -> dict[str, Any]:
-        """Plain values, for ``run.json``."""
-        return asdict(self)
-
     def lines(self) -> list[str]:
         """The same for a person."""
         left_out = ""
@@ -75,16 +70,13 @@ class Steps:
                 f"leaves out {self.images % best}"
             )
         if self.accumulation > 1:
-            said.append(self._another_loss())
+            said.append(
+                f"accumulative_counts = {self.accumulation}: mutual information and batch "
+                f"normalisation see {self.per_process * self.processes} images at a time, not "
+                f"{self.total}, which is another loss than that of a batch of {self.total}. More "
+                "processes at the same total keep it"
+            )
         return said
-
-    def _another_loss(self) -> str:
-        seen = self.per_process * self.processes
-        return (
-            f"accumulative_counts = {self.accumulation}: mutual information and batch "
-            f"normalisation see {seen} images at a time, not {self.total}, which is another loss "
-            f"than that of a batch of {self.total}. More processes at the same total keep it"
-        )
 
 
 def world_size(launcher: str) -> int:
@@ -95,60 +87,61 @@ def world_size(launcher: str) -> int:
 
 
 def settle_stated(config: Config) -> None:
-    """Take a file at its word that sets the size of a process beside the total that it inherits.
+    """Keep of a total and the size of a process, where a file states both, what somebody set.
 
-    The shipped files state a total alone, so the size of a process is what somebody set; a config
-    that a run dumped has both, and says of how many processes.
+    The shipped files state a total alone. A config that a run dumped has both, and says of how many
+    processes: there the size of a process follows anew. Where the two do not fit, the size of a
+    process was set in a file that inherits the total.
 
     Args:
-        config: as read; ``total_batch_size`` may go, in place.
+        config: as read, changed in place.
     """
-    total, share = config.get(TOTAL), (config.get("train_dataloader") or {}).get("batch_size")
+    loader = config.get("train_dataloader") or {}
+    total, share = config.get(TOTAL), loader.get("batch_size")
     if total is None or share is None:
         return
-    if share * config.get("processes", 1) * _accumulation(config) != total:
-        print_log(
-            f"{config.filename}: {SHARE} = {share}, of each process, is taken, not the {TOTAL} = "
-            f"{total} beside it; learning rates belong to the total",
-            logger="current",
-            level=logging.WARNING,
-        )
-        config.pop(TOTAL)
-        config.pop("processes", None)
+    if share * config.pop("processes", 1) * _accumulation(config) == total:
+        loader.pop("batch_size")
+        return
+    print_log(
+        f"{config.filename}: {SHARE} = {share}, of each process, is taken, not the {TOTAL} = "
+        f"{total} beside it; learning rates belong to the total",
+        logger="current",
+        level=logging.WARNING,
+    )
+    config.pop(TOTAL)
 
 
-def share_batch(config: Config, options: Mapping[str, Any]) -> None:
+def share_batch(config: Config, total_given: bool = False) -> None:
     """Give each process its part of ``total_batch_size``.
 
-    ``train_dataloader.batch_size`` on the command line is of one process; the total then follows
-    and is no longer stated.
+    Where ``train_dataloader.batch_size`` is set, of one process, the total follows and is no longer
+    stated.
 
     Args:
         config: changed in place.
-        options: the overrides in it, as given.
+        total_given: whether the total is an override, not only the config's.
 
     Raises:
         ValueError: for a total that does not divide, with those near it that do, or two overrides
             that contradict each other.
     """
-    loader = config.get("train_dataloader")
-    if not loader:
+    loader, total = config.get("train_dataloader"), config.get(TOTAL)
+    if not loader or total is None:
         return
     processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
-    total = config.get(TOTAL)
-    if _given(options, SHARE):
-        share = loader.batch_size
-        if _given(options, TOTAL) and share * processes * accumulated != total:
-            raise ValueError(
-                f"{TOTAL} = {total} and {SHARE} = {share} contradict each other: {processes} "
-                f"processes x {share} images x {accumulated} accumulated make "
-                f"{share * processes * accumulated}. Set one of them"
-            )
-        config.pop(TOTAL, None)
-        config.pop("processes", None)
-    elif total is not None:
+    share = loader.get("batch_size")
+    if share is None:
         loader.batch_size = _part(total, processes, accumulated)
         config.processes = processes
+        return
+    if total_given and share * processes * accumulated != total:
+        raise ValueError(
+            f"{TOTAL} = {total} and {SHARE} = {share} contradict each other: {processes} "
+            f"processes x {share} images x {accumulated} accumulated make "
+            f"{share * processes * accumulated}. Set one of them"
+        )
+    config.pop(TOTAL)
 
 
 def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
@@ -225,12 +218,3 @@ def _part(total: int, processes: int, accumulated: int) -> int:
 
 def _accumulation(config: Config) -> int:
     return int((config.get("optim_wrapper") or {}).get("accumulative_counts", 1))
-
-
-def _given(options: Mapping[str, Any], key: str) -> bool:
-    """Whether overrides, dotted or nested, set a key."""
-    head, _, rest = key.partition(".")
-    if key in options:
-        return True
-    inner = options.get(head)
-    return bool(rest) and isinstance(inner, Mapping) and _given(inner, rest)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import textwrap
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -53,17 +51,14 @@ def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple
     missing = -len(pictures) % _COLUMNS
     pictures += [np.full_like(pictures[0], 255)] * missing
     rows = [pictures[start : start + _COLUMNS] for start in range(0, len(pictures), _COLUMNS)]
-    summary = _summary(described, tuple(item["inputs"].shape))
+    parts = [f"{described['dataset']}, {described['items']} items of {tuple(item['inputs'].shape)}"]
+    if isinstance(described.get("split"), list):
+        parts.append(f"split {', '.join(described['split'])}")
+    parts.append(" -> ".join(described["transforms"]))
+    if "published" in described:
+        parts.append("published items" if described["published"] else "NOT the published items")
+    if "manifest_sha256" in described:
+        parts.append(f"manifest {described['manifest_sha256'][:12]}")
+    summary = "; ".join(parts)
     legend = [(name, colours[number]) for number, name in enumerate(dataset.classes)]
     return captioned(picture_strip(rows, side=_SIDE), legend, textwrap.wrap(summary, 92)), summary
-
-
-def _summary(protocol: Mapping[str, Any], shape: tuple[int, ...]) -> str:
-    parts = [f"{protocol['dataset']}, {protocol['items']} items of {shape}"]
-    parts += [f"split {', '.join(protocol['split'])}"] * isinstance(protocol.get("split"), list)
-    parts.append(" -> ".join(protocol["transforms"]))
-    if "published" in protocol:
-        parts.append("published items" if protocol["published"] else "NOT the published items")
-    if "manifest_sha256" in protocol:
-        parts.append(f"manifest {protocol['manifest_sha256'][:12]}")
-    return "; ".join(parts)

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from ..datasets import ImageFolder, LabelledFolder
 from ..registry import find, is_a
-from .batch import settle_stated, share_batch
+from .batch import TOTAL, settle_stated, share_batch
 from .config_files import read_config
 from .length import check_length, set_length
 from .loaders import LOADERS
@@ -108,7 +108,7 @@ def build_config(
     check_settings(config)
     if training:
         check_training(config)
-        share_batch(config, options)
+        share_batch(config, total_given=TOTAL in options)
     _settle(config)
     return config
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.distributed import SharedStopHook
 from ..engine.interrupt import leaving_on_signals
 from ..engine.run_card import run_card
+from ..engine.untrained import UntrainedLoop
 from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
 from ..io.jsonfile import json_safe
 from ..io.units import Units
+from ..registry import is_a
 from .batch import fit_batch
 from .length import untrained
 from .loaders import LOADERS, settle_device
-from .runner import build_datasets, build_runner, describe_steps, reuse_datasets, starting_point
+from .runner import build_datasets, build_runner, reuse_datasets, starting_point
 
 
 def _join_processes(config: Config) -> None:
@@ -88,12 +91,13 @@ def train(config: Config, resume: bool = False) -> Runner:
     )
     with clean_start(place, config.filename) as begun:
         warnings = [*place.said, *changed, *steps.warnings(), *untrained(config)]
-        runner = build_runner(config, place, describe_steps(config, steps), warnings)
+        lines = [] if is_a(config.train_cfg, UntrainedLoop) else steps.lines()
+        runner = build_runner(config, place, lines, warnings)
         for hook in (begun, SharedStopHook()):
             runner.register_hook(hook)
         reuse_datasets(runner, datasets)
         start = starting_point(runner, place.resume)
-        with run_card(runner, start, steps.record()), leaving_on_signals(runner):
+        with run_card(runner, start, asdict(steps)), leaving_on_signals(runner):
             runner.train()
     return runner
 

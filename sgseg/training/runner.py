@@ -19,10 +19,8 @@ from mmengine.runner import Runner
 
 from ..engine.checkpoints.newest import newest_checkpoint, sweep_parts
 from ..engine.distributed import failing_together
-from ..engine.untrained import UntrainedLoop
 from ..engine.work_dir import Place, beside_config
-from ..registry import DATASETS, is_a
-from .batch import Steps
+from ..registry import DATASETS
 from .loaders import settle_workers
 
 
@@ -37,11 +35,6 @@ def reuse_datasets(runner: Runner, datasets: Mapping[str, Any]) -> None:
     for name, dataset in datasets.items():
         # A function, for mmengine copies what it builds from, and a copy shares no memory.
         getattr(runner, f"_{name}")["dataset"] = dict(type=lambda dataset=dataset: dataset)
-
-
-def describe_steps(config: Config, steps: Steps) -> list[str]:
-    """The first lines of a training's log; none for a method that takes no steps."""
-    return [] if is_a(config.train_cfg, UntrainedLoop) else steps.lines()
 
 
 def build_runner(
@@ -84,29 +77,24 @@ def build_runner(
 
 
 def starting_point(runner: Runner, resume: bool) -> Path | None:
-    """Tell the runner where to begin; returns the checkpoint it goes on from."""
+    """Tell the runner where to begin; returns the checkpoint it goes on from.
+
+    It is the one that the main process would go on from: a folder that is another on each machine,
+    or lags, would begin them apart.
+    """
     folder = Path(runner.work_dir)
     if is_main_process():
         sweep_parts(folder)
     if not resume:
         return None
-    given = runner._load_from
-    start = Path(given) if given else _newest(folder, runner)
-    if start is None:
+    start: list[Path | None] = [Path(runner._load_from) if runner._load_from else None]
+    if start[0] is None:
+        with failing_together():
+            if is_main_process():
+                start = [newest_checkpoint(folder, runner.logger.warning)]
+        broadcast_object_list(start)
+    if start[0] is None:
         runner.logger.info(f"{folder} holds no checkpoint to go on from: training starts anew")
         return None
-    runner._load_from, runner._resume = str(start), True
-    return start
-
-
-def _newest(folder: Path, runner: Runner) -> Path | None:
-    """The checkpoint that the main process would go on from.
-
-    All do: a folder that is another on each machine, or lags behind, would begin them apart.
-    """
-    newest: list[Path | None] = [None]
-    with failing_together():
-        if is_main_process():
-            newest[0] = newest_checkpoint(folder, runner.logger.warning)
-    broadcast_object_list(newest)
-    return newest[0]
+    runner._load_from, runner._resume = str(start[0]), True
+    return start[0]

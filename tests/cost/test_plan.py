@@ -10,8 +10,9 @@ from benchmarks.step import memory
 from sgseg.comparison.rows import load_table
 from sgseg.cost import measure, runtimes
 from sgseg.cost.plan import GIBI, Plan, accumulation, make_plan, step_peak
-from sgseg.cost.workload import countable, forward_backward, image_size, noise, stage_lengths
+from sgseg.cost.workload import countable, forward_backward, image_size, noise
 from sgseg.training import build_config
+from sgseg.training.length import stage_lengths
 from tests.conftest import ROOT, tiny_config
 
 CONFIGS = ROOT / "configs" / "sgseg"

@@ -89,7 +89,7 @@ def little(processes: int, drop_last: bool = True, **stated: int) -> Config:
             **stated,
         )
     )
-    share_batch(config, {})
+    share_batch(config)
     return config
 
 

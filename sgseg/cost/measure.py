@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import statistics
-import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeVar
 
 import torch
@@ -158,20 +154,3 @@ def matrix_product_rate(
     a = torch.rand(size, size, device=device).to(dtype)
     taken = seconds({"product": lambda: a @ a}, repeats)["product"]
     return 2 * size**3 / taken
-
-
-def plain(name: str) -> ModuleType:
-    """The module of that name in ``tests/reference``: the paper's equations written plainly.
-
-    Raises:
-        RuntimeError: where the tests are not there; benchmarks run from a checkout.
-    """
-    root = Path(__file__).parents[2]
-    if not (root / "tests" / "reference" / f"{name}.py").is_file():
-        raise RuntimeError(
-            f"This benchmark compares with tests/reference/{name}.py, which a checkout of the "
-            "repository has and an installed package has not: clone the repository and run it there"
-        )
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    return importlib.import_module(f"tests.reference.{name}")

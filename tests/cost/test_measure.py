@@ -65,9 +65,3 @@ def test_ways_take_turns() -> None:
     taken = measure.seconds(ways, repeats=2, warm=1)
     assert calls == list("ababab")
     assert set(taken) == {"a", "b"}
-
-
-def test_a_missing_reference_is_named() -> None:
-    """Installed without the tests, a benchmark says what it lacks."""
-    with pytest.raises(RuntimeError, match=r"tests/reference/nothing\.py"):
-        measure.plain("nothing")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import Tensor
+from torch import Tensor, nn
 
 from sgseg.cost import measure
 from sgseg.cost.result import Goal, Result, Row
@@ -108,12 +108,22 @@ def fresh(config: Config, folder: Path) -> Path:
     return path
 
 
+def plain(model: nn.Module, images: Tensor) -> Tensor:
+    """Mean probability over the model's orders, (B, K, H, W), as one writes it first.
+
+    Each order runs the whole head with its reconstruction, the superpixels and all features live
+    to the end, batch normalisation is a step of its own, and autograd keeps what it would need.
+    """
+    state = model.describe(model.data_preprocessor.normalise(images))
+    x = model._head_input(state)
+    readings = [model.decode_head(x, order).probability for order in model.predict_orders]
+    return torch.stack(readings).mean(0)
+
+
 def build_ways(
     config: Config, checkpoint: Path, folder: Path, wanted: list[str]
 ) -> dict[str, Probability]:
     """Images in [0, 1] to probabilities, by name; the first is the plain way."""
-    from tests.reference.inference import probability as plain
-
     model = MODELS.build(config.model).eval()
     model.load_state_dict(load_checkpoint(checkpoint)["state_dict"])
     segmenter = Segmenter(checkpoint, config, device="cpu", side=0)

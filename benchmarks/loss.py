@@ -1,13 +1,13 @@
-"""Losses on P and the mutual information against the paper's equations written plainly.
+"""Losses on P and the mutual information, as they run and in the equations' plain forms.
 
 Time is that of a forward and a backward pass, from the logits of P (the softmax included) or from
-the head's two readings. All ways take turns; one whose value or gradient is off ends the run.
+the head's two readings. Both ways take turns; one whose value or gradient is off ends the run.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -25,12 +25,13 @@ from sgseg.models.losses import (
     SmoothnessLoss,
     SuperpixelReconstructionLoss,
 )
+from sgseg.ops.fused import plain_forms
 from sgseg.ops.precision import softmax
 from sgseg.structures import SegState, Superpixels, View
 
 TOLERANCE = 1e-5
 DIFFERENCES = "value diff", "gradient diff"
-PLAIN, SHARED, OURS = "plain", "plain, one softmax", "sgseg"
+PLAIN, OURS = "plain", "sgseg"
 Loss = Callable[[], Tensor]
 Outcome = tuple[Tensor, ...]
 
@@ -44,9 +45,9 @@ class Measured(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Ways to the same loss, and what it is differentiated by."""
+    """A loss, and what it is differentiated by."""
 
-    ways: Mapping[str, Loss]
+    loss: Loss
     leaves: tuple[Tensor, ...]
     repeats: int
 
@@ -58,10 +59,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--side", type=int, default=128, help="height and width in pixels")
     parser.add_argument("--readings", type=int, default=64, help="images of the information")
     parser.add_argument("--classes", type=int, default=15, help="K")
-    parser.add_argument("--half-window", type=int, default=10, help="T; 0 is measured as well")
+    parser.add_argument("--half-window", type=int, default=10, help="T; 0: not measured")
     parser.add_argument("--repeats", type=int, default=5, help="turns; the median counts")
     parser.add_argument(
-        "--direct-repeats", type=int, default=1, help="turns where T > 0: directly it takes long"
+        "--direct-repeats", type=int, default=1, help="turns of Eq 19: directly it takes long"
     )
     parser.add_argument("--device", default="cpu")
 
@@ -84,20 +85,18 @@ def run(args: Namespace) -> Result:
 
 def _goals(rows: list[Row], half_window: int) -> Iterator[Goal]:
     """The four losses together, and the displaced information, against the plain way."""
-    found = {row.name: row.values for row in rows}
-    losses = found[f"Eq 8, all four: {PLAIN}"]
+    values = {row.name: row.values for row in rows}
+    losses = values[f"Eq 8, all four: {PLAIN}"]
     yield Goal("losses on P, time plain / sgseg", losses["time / sgseg"], ">=", 3.0, OF_TIMES)
     yield Goal("losses on P, bytes kept sgseg / plain", 1 / losses["saved / sgseg"], "<=", 1 / 3)
     if half_window > 0:
-        direct = found[f"Eq 19, T = {half_window}: {PLAIN}"]
+        direct = values[f"Eq 19, T = {half_window}: {PLAIN}"]
         name = f"information, T = {half_window}, time direct / sgseg"
         yield Goal(name, direct["time / sgseg"], ">=", 10.0, OF_TIMES)
 
 
 def superpixel_cases(args: Namespace) -> dict[str, Case]:
     """Each loss of Eq 8 with its default weight, and their sum."""
-    from tests.reference import losses as reference
-
     size, device = (args.side, args.side), args.device
     generator = torch.Generator().manual_seed(0)
 
@@ -107,44 +106,27 @@ def superpixel_cases(args: Namespace) -> dict[str, Case]:
     logits, image, own = draw(args.superpixels), draw(3), draw(3)
     logits.requires_grad_()
     own.requires_grad_()
-    # The weights are the modules' own: 1, 2, 5 and 1.
-    pairs: dict[str, tuple[Callable[[Tensor], Tensor], SegLoss]] = {
-        "Eq 9": (reference.clustering, ClusteringLoss()),
-        "Eq 10": (lambda P: 2 * reference.smoothness(P, image), SmoothnessLoss()),
-        "Eq 12": (
-            lambda P: 5 * reference.reconstruction(P, image, own),
-            SuperpixelReconstructionLoss(),
-        ),
-        "Eq 13": (lambda P: reference.edges(P, image, own), EdgeLoss()),
+    losses: dict[str, SegLoss] = {
+        "Eq 9": ClusteringLoss(),
+        "Eq 10": SmoothnessLoss(),
+        "Eq 12": SuperpixelReconstructionLoss(),
+        "Eq 13": EdgeLoss(),
     }
 
-    def plain(*names: str) -> Tensor:
-        return torch.stack([pairs[name][0](logits.softmax(1)) for name in names]).sum()
-
-    def shared() -> Tensor:
-        P = logits.softmax(1)
-        return torch.stack([one(P) for one, _ in pairs.values()]).sum()
-
-    def ours(*names: str) -> Tensor:
+    def total(*names: str) -> Tensor:
         state = SegState(image, Superpixels(softmax(logits), image, own))
-        return torch.stack([pairs[name][1](state) for name in names]).sum()
+        return torch.stack([losses[name](state) for name in names]).sum()
 
-    every: dict[str, Loss] = {
-        PLAIN: partial(plain, *pairs),
-        SHARED: shared,
-        OURS: partial(ours, *pairs),
+    cases = {name: partial(total, name) for name in losses} | {
+        "Eq 8, all four": partial(total, *losses)
     }
-    ways = {name: {PLAIN: partial(plain, name), OURS: partial(ours, name)} for name in pairs}
-    return {
-        name: Case(found, (logits, own), args.repeats)
-        for name, found in (ways | {"Eq 8, all four": every}).items()
-    }
+    return {name: Case(loss, (logits, own), args.repeats) for name, loss in cases.items()}
 
 
 def information_cases(args: Namespace) -> dict[str, Case]:
-    """Eq 19 at equal positions and over all displacements up to T."""
-    from tests.reference import information as reference
-
+    """Eq 19 over all displacements up to T; at equal positions alone it has one form."""
+    if args.half_window == 0:
+        return {}
     generator = torch.Generator().manual_seed(0)
     shape = args.readings, args.classes
     coarse = torch.randn(*shape, *[max(2, args.side // 8)] * 2, generator=generator)
@@ -157,50 +139,51 @@ def information_cases(args: Namespace) -> dict[str, Case]:
 
     p, q = reading(), reading()
     state = SegState(p, views=(View(p, p), View(q, q)))
-    cases = {}
-    for window in sorted({0, args.half_window}):
-        ways: dict[str, Loss] = {
-            PLAIN: partial(lambda window: -reference.mutual_information(p, q, window), window),
-            OURS: partial(MutualInformationLoss(half_window=window), state),
-        }
-        repeats = args.direct_repeats if window else args.repeats
-        cases[f"Eq 19, T = {window}"] = Case(ways, (p, q), repeats)
-    return cases
+    loss = partial(MutualInformationLoss(half_window=args.half_window), state)
+    return {f"Eq 19, T = {args.half_window}": Case(loss, (p, q), args.direct_repeats)}
+
+
+def plainly(loss: Loss) -> Tensor:
+    """``loss`` by the plain forms of its equations."""
+    with plain_forms():
+        return loss()
 
 
 def compare(name: str, case: Case) -> list[Row]:
-    """Time and memory of each way, as numbers and over those of sgseg.
+    """Time and memory of both forms, as numbers and over those of sgseg.
 
     Raises:
         RuntimeError: if the value or a gradient differs by more than 1e-5 of its largest entry.
     """
-    found = {way: _measured(loss, case.leaves) for way, loss in case.ways.items()}
-    gaps = {way: _gaps(name, way, found[OURS].outcome, found[way].outcome) for way in found}
-    steps = {way: partial(_step, loss, case.leaves) for way, loss in case.ways.items()}
-    # The runs above have warmed every way up.
+    ways: dict[str, Loss] = {PLAIN: partial(plainly, case.loss), OURS: case.loss}
+    measured = {way: _measured(loss, case.leaves) for way, loss in ways.items()}
+    gaps = _gaps(name, measured[OURS].outcome, measured[PLAIN].outcome)
+    steps = {way: partial(_step, loss, case.leaves) for way, loss in ways.items()}
+    # The runs above have warmed both ways up.
     times = measure.seconds(steps, case.repeats, warm=0)
     rows = []
-    for way, (_, saved, peak) in found.items():
+    for way, (_, saved, peak) in measured.items():
         values = {"seconds": times[way], "saved MB": saved / 1e6, "peak MB": peak / 1e6}
         if way != OURS:
             values["time / sgseg"] = times[way] / times[OURS]
-            values["saved / sgseg"] = saved / found[OURS].saved
-            values |= gaps[way]
+            values["saved / sgseg"] = saved / measured[OURS].saved
+            values |= gaps
         rows.append(Row(f"{name}: {way}", values))
     return rows
 
 
-def _gaps(name: str, way: str, ours: Outcome, plain: Outcome) -> dict[str, float]:
+def _gaps(name: str, ours: Outcome, plain: Outcome) -> dict[str, float]:
     """Largest differences of value and gradients, each over the largest entry."""
-    found = [
-        float((one - other).abs().max() / other.abs().max().clamp_min(1e-30))
-        for one, other in zip(ours, plain, strict=True)
+    shares = [
+        float((fused - other).abs().max() / other.abs().max().clamp_min(1e-30))
+        for fused, other in zip(ours, plain, strict=True)
     ]
-    gaps = dict(zip(DIFFERENCES, (found[0], max(found[1:])), strict=True))
-    if max(found) > TOLERANCE:
+    gaps = dict(zip(DIFFERENCES, (shares[0], max(shares[1:])), strict=True))
+    if max(shares) > TOLERANCE:
         raise RuntimeError(
-            f"{name}: sgseg differs from {way!r} by more than {TOLERANCE:.0e} of the largest entry "
-            f"({', '.join(f'{key} {gap:.1e}' for key, gap in gaps.items())}): one of them is wrong"
+            f"{name}: sgseg differs from its plain form by more than {TOLERANCE:.0e} of the "
+            f"largest entry ({', '.join(f'{key} {gap:.1e}' for key, gap in gaps.items())}): one "
+            "of them is wrong"
         )
     return gaps
 
@@ -211,12 +194,12 @@ def _step(loss: Loss, leaves: tuple[Tensor, ...]) -> None:
 
 def _measured(loss: Loss, leaves: tuple[Tensor, ...]) -> Measured:
     """Value and gradients of a step, and the memory it takes."""
-    found: list[tuple[Outcome, int]] = []
+    outcomes: list[tuple[Outcome, int]] = []
 
     def step() -> None:
         saved, value = measure.saved_bytes(loss)
         slopes = torch.autograd.grad(value, leaves, materialize_grads=True)
-        found.append(((value.detach(), *slopes), saved))
+        outcomes.append(((value.detach(), *slopes), saved))
 
     peak = measure.peak_bytes(step)
-    return Measured(*found[0], peak)
+    return Measured(*outcomes[0], peak)

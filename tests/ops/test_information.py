@@ -14,14 +14,12 @@ from torch.autograd import gradcheck
 
 from sgseg.cost.measure import saved_bytes
 from sgseg.ops.information import (
-    _fft_length,
     clustering_objective,
     entropy,
     information_of_joint,
     joint_counts,
     mutual_information,
 )
-from tests.reference import information as reference
 
 
 def soft(classes: int = 3, size: int = 4, sharp: float = 2.0, seed: int = 0) -> Tensor:
@@ -135,22 +133,6 @@ def test_displacements_equal_the_direct_loop(half_window: int) -> None:
     torch.testing.assert_close(found, direct_joint(p, q, half_window), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch", [1, 8, 9, 17])
-def test_batches_of_any_size_equal_the_direct_correlation(batch: int) -> None:
-    """Working through the batch some images at a time loses none, in value and in gradient."""
-    g = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, batch, 3, 6, 7, generator=g, dtype=torch.float64).requires_grad_()
-    p, q = logits.softmax(2)
-    found, expected = joint_counts(p, q, 2), reference.joint_counts(p, q, 2)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-    weight = torch.randn(found.shape, generator=g, dtype=torch.float64)
-    slopes = [
-        torch.autograd.grad((weight * x).sum(), logits, retain_graph=True)[0]
-        for x in (found, expected)
-    ]
-    torch.testing.assert_close(*slopes, rtol=0, atol=1e-12)
-
-
 def test_single_precision_is_near_double() -> None:
     """Ten pixels of displacement in float32: value and gradient within 1e-5 of float64's."""
     coarse = torch.randn(2, 2, 4, 6, 6, generator=torch.Generator().manual_seed(0)).double()
@@ -174,12 +156,6 @@ def test_one_reading_alone_gets_a_gradient() -> None:
     torch.testing.assert_close(
         torch.autograd.grad(mutual_information(p.detach(), q, 1), q)[0], both[1]
     )
-
-
-@pytest.mark.parametrize("least, length", [(2, 2), (11, 12), (127, 128), (138, 140), (141, 144)])
-def test_transforms_have_lengths_that_are_fast(least: int, length: int) -> None:
-    """The next length made of 2, 3, 5 and 7."""
-    assert _fft_length(least) == length
 
 
 def test_nothing_but_the_readings_is_kept() -> None:

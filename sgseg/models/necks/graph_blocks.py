@@ -25,7 +25,7 @@ Aggregation = Literal["max", "mean"]
 
 
 def _aggregation(how: Aggregation, block: str) -> Callable[[Tensor, int], Tensor]:
-    kinds = dict(max=torch.amax, mean=torch.mean)
+    kinds: dict[str, Callable[[Tensor, int], Tensor]] = dict(max=torch.amax, mean=torch.mean)
     if how not in kinds:
         raise ValueError(f"{block}: aggregation = {how!r}; choose 'max' or 'mean'")
     return kinds[how]

@@ -26,7 +26,7 @@ from ..ops.image import differences, edge_divergence, smoothness
 from ..ops.information import clustering_objective
 from ..ops.precision import EPS
 from ..ops.superpixel import coordinates, soft_image
-from .per_image_nets import Trunk, build_net
+from .per_image_nets import NetName, build_net
 
 Mode = Literal["rim", "edge_aware", "eliasof"]
 
@@ -35,7 +35,7 @@ Mode = Literal["rim", "edge_aware", "eliasof"]
 class PerImageSettings:
     """What tells the three papers apart."""
 
-    trunk: Trunk = "rim"
+    net: NetName = "rim"
     factorised: bool = False
     """P is the outer product of a distribution over columns and one over rows of a grid."""
     balance: float = 2.0
@@ -62,7 +62,7 @@ SETTINGS: dict[Mode, PerImageSettings] = {
         factorised=True, balance=1.5, contour=1.5, filtered=True, steps=1000
     ),
     "eliasof": PerImageSettings(
-        trunk="eliasof", reconstruction=2.0, soft_reconstruction=True, edge=1.0
+        net="eliasof", reconstruction=2.0, soft_reconstruction=True, edge=1.0
     ),
 }
 """The papers' values. Edge-aware: where its code thresholds the squared gradient, w here is twice
@@ -120,15 +120,15 @@ def optimise_superpixels(
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        problem = _Problem(pixels, settings, count, width)
-    losses = problem.solve()
+        fit = _Fit(pixels, settings, count, width)
+    losses = fit.train()
     with torch.no_grad():
-        assignment = problem.read()[0]
+        assignment = fit.outputs()[0]
         full = F.interpolate(assignment, image.shape[:2], mode="bilinear")  # (1, N, H, W)
         return PerImageResult(full.argmax(1)[0].cpu().numpy(), losses)
 
 
-class _Problem:
+class _Fit:
     """One image, its network and its loss."""
 
     def __init__(self, image: Tensor, settings: PerImageSettings, count: int, width: int) -> None:
@@ -139,14 +139,15 @@ class _Problem:
         if settings.factorised:
             across = max(1, min(count, int((count * columns / rows) ** 0.5)))
             self.logits = (across, max(1, count // across))
-        self.seen = torch.cat([image, _standardised_coordinates(image)], 1)  # (1, C+2, H, W)
+        position = _standardised(coordinates(rows, columns, device=image.device)[None])
+        self.seen = torch.cat([image, position], 1)  # (1, C+2, H, W)
         guide = _without_texture(image) if settings.filtered else image
-        self.guide = torch.cat([guide, self.seen[:, bands:]], 1)  # (1, C+2, H, W)
+        self.guide = torch.cat([guide, position], 1)  # (1, C+2, H, W)
         self.contour_weight = [_contour(change) for change in differences(guide)]
         outputs = bands + sum(self.logits)
-        self.net = build_net(settings.trunk, bands + 2, outputs, width).to(image.device)
+        self.net = build_net(settings.net, bands + 2, outputs, width).to(image.device)
 
-    def read(self) -> tuple[Tensor, Tensor]:
+    def outputs(self) -> tuple[Tensor, Tensor]:
         """P (1, N, H, W) and the network's image (1, C, H, W)."""
         out = self.net(self.seen)
         own, logits = out.split([self.image.shape[1], sum(self.logits)], 1)
@@ -159,7 +160,7 @@ class _Problem:
     def loss(self) -> Tensor:
         """The total of this setting."""
         s, image = self.settings, self.image
-        assignment, own = self.read()
+        assignment, own = self.outputs()
         total = clustering_objective(assignment, s.balance)
         total = total + s.smoothness * smoothness(assignment, self.guide, 8.0)
         total = total + s.reconstruction * F.mse_loss(own, image)
@@ -168,9 +169,14 @@ class _Problem:
             total = total + s.reconstruction * s.soft_reconstruction * F.mse_loss(soft, image)
             edges = edge_divergence(image, own) + edge_divergence(image, soft)
             total = total + s.edge * edges
-        return total + s.contour * self._contours(assignment) if s.contour else total
+        if s.contour:  # |dP| is half the sum over superpixels, so 1 at a sure border
+            changes = [change.abs().sum(1) / 2 for change in differences(assignment)]
+            pairs = zip(self.contour_weight, changes, strict=True)
+            terms = [-(weight * change.clamp_min(EPS).log()).mean() for weight, change in pairs]
+            total = total + s.contour * (terms[0] + terms[1])
+        return total
 
-    def solve(self) -> list[float]:
+    def train(self) -> list[float]:
         """Train; gives the total before each step."""
         optimiser = torch.optim.Adam(self.net.parameters(), lr=self.settings.learning_rate)
         losses = []
@@ -181,14 +187,6 @@ class _Problem:
             optimiser.step()
             losses.append(total.detach())
         return torch.stack(losses).tolist()  # read once: a GPU is not waited for in each step
-
-    def _contours(self, assignment: Tensor) -> Tensor:
-        """-w log |dP|, |dP| being half the sum over superpixels, so one at a sure border."""
-        terms = [
-            -(weight * (change.abs().sum(1) / 2).clamp_min(EPS).log()).mean()
-            for weight, change in zip(self.contour_weight, differences(assignment), strict=True)
-        ]
-        return terms[0] + terms[1]
 
 
 def _resized(image: npt.NDArray[Any], side: int | None) -> Tensor:
@@ -206,10 +204,6 @@ def _resized(image: npt.NDArray[Any], side: int | None) -> Tensor:
 def _standardised(image: Tensor) -> Tensor:
     deviation, mean = torch.std_mean(image, (2, 3), keepdim=True, correction=0)
     return (image - mean) / deviation.clamp_min(1e-4)
-
-
-def _standardised_coordinates(image: Tensor) -> Tensor:
-    return _standardised(coordinates(*image.shape[2:], device=image.device)[None])  # (1, 2, H, W)
 
 
 def _contour(change: Tensor) -> Tensor:

@@ -9,24 +9,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Trunk = Literal["rim", "eliasof"]
+NetName = Literal["rim", "eliasof"]
 
 
-def build_net(trunk: Trunk, in_channels: int, outputs: int, width: int = 32) -> nn.Module:
+def build_net(name: NetName, in_channels: int, outputs: int, width: int = 32) -> nn.Module:
     """The network of RIM (Suzuki 2020), or the one of Eliasof et al. (2022).
 
     RIM: four 3x3 convolutions of 1, 2, 4 and 8 times ``width`` channels. Eliasof: two of 1 and 2
     times ``width``, their Laplacian beside them, an ASPP of dilations 1, 2, 4 and 8, and two more
-    convolutions; its widths behind the first two layers are this toolkit's choice. Both reflect
+    convolutions; its widths after the first two layers are this toolkit's choice. Both reflect
     at the border, normalise each instance and start from Xavier's normal weights.
 
     Args:
-        trunk: ``rim`` or ``eliasof``.
+        name: ``rim`` or ``eliasof``.
         in_channels: bands and coordinates.
         outputs: channels of the result.
         width: of the first layer, 32 in both papers.
     """
-    if trunk == "rim":
+    if name == "rim":
         widths = [in_channels, width, 2 * width, 4 * width, 8 * width]
         net: nn.Module = nn.Sequential(
             *(_conv(a, b) for a, b in pairwise(widths)),
@@ -41,7 +41,7 @@ def build_net(trunk: Trunk, in_channels: int, outputs: int, width: int = 32) -> 
 
 
 def _conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Sequential:
-    # No bias: the normalisation behind it would take it away.
+    # No bias: the normalisation after it would take it away.
     layer = nn.Conv2d(
         in_channels, out_channels, 3, 1, dilation, dilation, bias=False, padding_mode="reflect"
     )

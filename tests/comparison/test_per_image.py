@@ -64,7 +64,7 @@ def problem(mode: Any, count: int = 12) -> Any:
     """A problem before its first step."""
     image = per_image._standardised(per_image._resized(scene()[0], None))
     torch.manual_seed(0)
-    return per_image._Problem(image, SETTINGS[mode], count, 4)
+    return per_image._Fit(image, SETTINGS[mode], count, 4)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -72,7 +72,7 @@ def test_assignment_is_a_distribution(mode: Any) -> None:
     """P sums to one; edge-aware's is the product of its two marginals, a grid of 3 x 4."""
     task = problem(mode)
     with torch.no_grad():
-        P = task.read()[0].double()
+        P = task.outputs()[0].double()
     torch.testing.assert_close(P.sum(1), torch.ones(1, 36, 48).double(), atol=1e-6, rtol=0)
     assert P.shape == (1, 12, 36, 48)
     if mode == "edge_aware":
@@ -87,7 +87,7 @@ def test_loss_is_the_papers(mode: Any) -> None:
     task = problem(mode)
     s = SETTINGS[mode]
     with torch.no_grad():
-        P, own = task.read()
+        P, own = task.outputs()
         total = task.loss().item()
     p, image, guide = (x[0].double() for x in (P, task.image, task.guide))
     pixels = p[0].numel()

@@ -9,8 +9,8 @@ Layout of a cache folder, all of it written once and then only read:
 - ``shard-00000.bin`` ...: for every item its image, (H, W, bands) uint8, row by row, then
   its raw label map, (H, W) uint8, if it has one.
 
-A shard is opened for each item: no file position is shared, so worker processes and other machines
-read the same files at once, and pages never count as a process's own memory.
+Shards are mapped into memory: no file position is shared, so threads and worker processes read the
+same files at once, and what they share is the system's cache of them.
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ class Cache:
             raise BadFileError(path, f"holds {self.manifest['dataset']}, expected {dataset}")
         self.manifest_sha256 = hashlib.sha256(content).hexdigest()
         self.bands: int = self.manifest["bands"]
+        self._shards: dict[int, Bytes] = {}
         path = self.root / INDEX
         try:
             rows = np.load(path, mmap_mode="r")
@@ -258,11 +259,14 @@ class Cache:
         return self._read(row, height * width * self.bands, height * width).reshape(height, width)
 
     def _read(self, row: Any, skip: int, size: int) -> Bytes:
-        path = self.root / shard_name(int(row["shard"]))
-        try:
-            data = np.fromfile(path, np.uint8, size, offset=int(row["offset"]) + skip)
-        except OSError as error:
-            raise BadFileError(path, f"cannot be read: {error.strerror}") from error
+        number, start = int(row["shard"]), int(row["offset"]) + skip
+        path = self.root / shard_name(number)
+        if number not in self._shards:
+            try:
+                self._shards[number] = np.memmap(path, np.uint8, "r").view(np.ndarray)
+            except (OSError, ValueError) as error:
+                raise BadFileError(path, f"cannot be read: {error}") from error
+        data = self._shards[number][start : start + size].copy()
         if len(data) != size:
             fault = f"truncated: {len(data)} of {size} bytes of an item"
             raise BadFileError(path, fault, "truncated")

@@ -31,7 +31,7 @@ class SegDataset(Dataset[dict[str, Any]]):
         max_bad_images: in training, so many unreadable images are replaced by the next one
             before the run stops; 0 stops at the first. Never where labels are packed, for an
             evaluation skips nothing.
-        applied: transforms that the items have behind them already (a prepared cache), as text;
+        applied: transforms that were run before the items were stored (a prepared cache), as text;
             the pipeline must begin with them, and they are not run again.
 
     Raises:
@@ -61,8 +61,8 @@ class SegDataset(Dataset[dict[str, Any]]):
                 f"config begins with {' -> '.join(self.described[: len(applied)])}: prepare "
                 "another cache for it, or take the config it was prepared for"
             )
-        behind = configs if transforms is None else configs[len(applied) :]
-        self.transforms = [TRANSFORMS.build(config) for config in behind]
+        rest = configs if transforms is None else configs[len(applied) :]
+        self.transforms = [TRANSFORMS.build(config) for config in rest]
         self.max_bad_images = max_bad_images
         if max_bad_images:
             if any(getattr(transform, "with_labels", False) for transform in self.transforms):
@@ -132,11 +132,11 @@ class SegDataset(Dataset[dict[str, Any]]):
                 if not self.max_bad_images:
                     raise
                 self._bad[index] = 1
-                found = int(self._bad.sum())
-                if found > self.max_bad_images:
+                count = int(self._bad.sum())
+                if count > self.max_bad_images:
                     raise BadFileError(
                         error.path,
-                        f"{error.fault}. It is bad image number {found}, max_bad_images = "
+                        f"{error.fault}. It is bad image number {count}, max_bad_images = "
                         f"{self.max_bad_images}; the others: {', '.join(self.bad_images)}",
                         error.kind,
                     ) from error

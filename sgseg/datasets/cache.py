@@ -6,11 +6,11 @@ Layout of a cache folder, all of it written once and then only read:
   with a manifest is complete; its own sha256 is the data set's identity.
 - ``index.npy``: one row an item (:func:`row_type`): name, split, curated lists, and where its
   pixels are, with the sha256 of image and label.
-- ``shard-00000.bin`` ...: for every item its image, (H, W, bands) uint8, row by row, and behind it
+- ``shard-00000.bin`` ...: for every item its image, (H, W, bands) uint8, row by row, then
   its raw label map, (H, W) uint8, if it has one.
 
-Items are read with ``pread``: no file position is shared, so worker processes and other machines
-read the same files at once, and pages never count as a process's own memory.
+Shards are mapped into memory: no file position is shared, so threads and worker processes read the
+same files at once, and what they share is the system's cache of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -160,8 +159,7 @@ def write_manifest(folder: Path, rows: np.ndarray, facts: Mapping[str, Any]) -> 
 class Cache:
     """Reader of a cache folder.
 
-    Only the rows asked for are looked at, and a copy in another process opens its own files: what
-    is pickled for a worker is the path.
+    Only the rows asked for are looked at; what is pickled for a worker is the path.
 
     Args:
         root: the folder.
@@ -195,7 +193,18 @@ class Cache:
             raise BadFileError(path, f"holds {self.manifest['dataset']}, expected {dataset}")
         self.manifest_sha256 = hashlib.sha256(content).hexdigest()
         self.bands: int = self.manifest["bands"]
-        self._open()
+        self._shards: dict[int, Bytes] = {}
+        path = self.root / INDEX
+        try:
+            rows = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise BadFileError(path, f"cannot be read: {error}") from error
+        if len(rows) != self.manifest["items"]:
+            raise BadFileError(
+                path, f"has {len(rows)} rows, the manifest says {self.manifest['items']}"
+            )
+        # A plain view: fields of a memmap subclass are several times slower to read.
+        self.rows: np.ndarray = rows.view(np.ndarray)
 
     def __getstate__(self) -> dict[str, Any]:
         return dict(root=self.root)
@@ -249,41 +258,19 @@ class Cache:
         height, width = int(row["height"]), int(row["width"])
         return self._read(row, height * width * self.bands, height * width).reshape(height, width)
 
-    def _open(self) -> None:
-        self._shards: dict[int, Any] = {}
-        path = self.root / INDEX
-        try:
-            rows = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise BadFileError(path, f"cannot be read: {error}") from error
-        if len(rows) != self.manifest["items"]:
-            raise BadFileError(
-                path, f"has {len(rows)} rows, the manifest says {self.manifest['items']}"
-            )
-        # A plain view: fields of a memmap subclass are several times slower to read.
-        self.rows: np.ndarray = rows.view(np.ndarray)
-
     def _read(self, row: Any, skip: int, size: int) -> Bytes:
-        number = int(row["shard"])
-        file = self._shards.get(number) or self._open_shard(number)
-        data = np.empty(size, np.uint8)
-        found = os.preadv(file.fileno(), [data.data], int(row["offset"]) + skip)
-        if found != size:
-            raise BadFileError(
-                self.root / shard_name(number),
-                f"truncated: {found} of {size} bytes of an item",
-                "truncated",
-            )
-        return data
-
-    def _open_shard(self, number: int) -> Any:
+        number, start = int(row["shard"]), int(row["offset"]) + skip
         path = self.root / shard_name(number)
-        try:
-            # Kept open for all further items of the shard, closed with the reader.
-            self._shards[number] = path.open("rb", buffering=0)
-        except OSError as error:
-            raise BadFileError(path, f"cannot be read: {error.strerror}") from error
-        return self._shards[number]
+        if number not in self._shards:
+            try:
+                self._shards[number] = np.memmap(path, np.uint8, "r").view(np.ndarray)
+            except (OSError, ValueError) as error:
+                raise BadFileError(path, f"cannot be read: {error}") from error
+        data = self._shards[number][start : start + size].copy()
+        if len(data) != size:
+            fault = f"truncated: {len(data)} of {size} bytes of an item"
+            raise BadFileError(path, fault, "truncated")
+        return data
 
 
 def described(cache: Cache) -> str:

@@ -7,7 +7,7 @@ ignored. The curated lists are IIC's, known by the sha256 of their sorted ids.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +22,7 @@ from ..ops.matching import IGNORE
 from ..registry import DATASETS
 from .base import TransformConfig
 from .cache import find_cache
+from .labels import demand_same_size
 from .scan import scan
 from .split import CachedSource, Source, SplitDataset, spans
 
@@ -59,8 +60,6 @@ PUBLISHED: dict[str, dict[str, tuple[int, str]]] = {
 }
 """Curated list -> split -> number of ids and their :func:`list_sha256`."""
 
-_IMAGES = ("images", "")
-_LABELS = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "labels")
 _KNOWN = np.isin(np.arange(256), (*range(182), IGNORE))
 
 
@@ -87,28 +86,24 @@ def list_sha256(ids: Iterable[str]) -> str:
     return hashlib.sha256("".join(f"{name}\n" for name in sorted(ids)).encode()).hexdigest()
 
 
-def find_lists(place: str | Path) -> list[CuratedList]:
+def find_lists(source: str | Path) -> list[CuratedList]:
     """Curated lists in a file, or in the ``.txt`` files below a folder.
 
     A list is known by its ids, whatever its name. A file that carries a curated list's name and
     split in its path but holds other ids is given as not published.
     """
-    place = Path(place)
-    files = [place] if place.is_file() else sorted(place.rglob("*.txt"))
-    known = {digest: key for key, (_, digest) in _flat(PUBLISHED).items()}
-    found = []
-    for path in files:
+    source = Path(source)
+    keys = [(name, split) for name, parts in PUBLISHED.items() for split in parts]
+    known = {PUBLISHED[name][split][1]: (name, split) for name, split in keys}
+    lists = []
+    for path in [source] if source.is_file() else sorted(source.rglob("*.txt")):
         ids = read_list(path)
         key = known.get(list_sha256(ids))
-        place_name = f"{path.parent.name}/{path.name}"
-        named = [(n, s) for n, s in _flat(PUBLISHED) if n in path.name and s in place_name]
+        where = f"{path.parent.name}/{path.name}"
+        named = [(name, split) for name, split in keys if name in path.name and split in where]
         if key or named:
-            found.append(CuratedList(*(key or named[0]), ids, key is not None, path))
-    return found
-
-
-def _flat(table: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
-    return {(name, split): value for name, part in table.items() for split, value in part.items()}
+            lists.append(CuratedList(*(key or named[0]), ids, key is not None, path))
+    return lists
 
 
 class COCOTree:
@@ -130,11 +125,12 @@ class COCOTree:
 
     def images(self, split: str) -> Path:
         """Folder with the images of a split."""
-        return self._folder(split, _IMAGES, "images")
+        return self._folder(split, ("images", ""), "images")
 
     def labels(self, split: str) -> Path:
         """Folder with the maps of a split."""
-        return self._folder(split, _LABELS, "maps")
+        layouts = ("annotations", "stuffthingmaps", "stuffthingmaps_trainval2017", "labels")
+        return self._folder(split, layouts, "maps")
 
     def ids(self, split: str) -> list[str]:
         """Ids of all images of a split, sorted."""
@@ -150,13 +146,7 @@ class COCOTree:
         image = read_image(image_path, 3)
         path = self.labels(split) / f"{name}.png"
         label = read_label(path)
-        if label.shape != image.shape[:2]:
-            raise BadFileError(
-                path,
-                f"map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
-                f"{image.shape[1]} x {image.shape[0]} ({image_path})",
-                "label_size",
-            )
+        demand_same_size(path, label.shape, image_path, image.shape)
         known = (label >= 0) & (label < 256) & _KNOWN[label & 0xFF]
         if not known.all():
             raise BadFileError(
@@ -167,8 +157,8 @@ class COCOTree:
             )
         return image, label.astype(np.uint8)
 
-    def _folder(self, split: str, places: Sequence[str], what: str) -> Path:
-        tried = [self.root / place / split for place in places]
+    def _folder(self, split: str, layouts: Sequence[str], what: str) -> Path:
+        tried = [self.root / layout / split for layout in layouts]
         for folder in tried:
             if folder.is_dir():
                 return folder
@@ -179,18 +169,15 @@ class COCOTree:
 
 
 class TreeSource:
-    """The images of a tree that a curated list names; all of them, said aloud, without one."""
+    """The images of a tree that a curated list names; without one all, and the log says so."""
 
     applied = ()
     units = Units()
 
     def __init__(self, root: str | Path, splits: Sequence[str], curated: str) -> None:
         self.tree = COCOTree(root)
-        lists = {
-            found.split: found
-            for found in find_lists(self.tree.root / "curated")
-            if found.name == curated
-        }
+        known = find_lists(self.tree.root / "curated")
+        lists = {listed.split: listed for listed in known if listed.name == curated}
         ids = {s: lists[s].ids if s in lists else self.tree.ids(s) for s in splits}
         self.list = curated if lists else None
         self.published = all(s in lists and lists[s].published for s in splits)
@@ -224,7 +211,7 @@ class TreeSource:
 
 
 class _COCOStuff(SplitDataset):
-    """What the public classes share; they differ by classes and list."""
+    """COCO-Stuff with the classes and the curated list of a subclass."""
 
     CURATED_LIST: ClassVar[str]
 
@@ -265,18 +252,14 @@ class COCOStuff15(_COCOStuff):
 
 @DATASETS.register_module()
 class COCOStuff3(_COCOStuff):
-    """COCO-Stuff3: sky, plant, ground; all else ignored. As :class:`COCOStuff15`, on the list of
-    36,660 images."""
+    """COCO-Stuff3: sky, plant, ground; all else ignored.
+
+    As :class:`COCOStuff15`, on the list of 36,660 images.
+    """
 
     CLASSES = ("sky", "plant", "ground")
     LABEL_MAP = _label_map(CLASSES)
     CURATED_LIST = FEW
-
-
-def _with_other(table: npt.NDArray[np.uint8], other: int) -> npt.NDArray[np.uint8]:
-    table = table.copy()
-    table[:182][table[:182] == IGNORE] = other
-    return table
 
 
 @DATASETS.register_module()
@@ -288,5 +271,7 @@ class COCOStuff3Other(_COCOStuff):
     """
 
     CLASSES = (*COCOStuff3.CLASSES, "other")
-    LABEL_MAP = _with_other(COCOStuff3.LABEL_MAP, 3)
+    LABEL_MAP = np.where(_KNOWN & (COCOStuff3.LABEL_MAP == IGNORE), 3, COCOStuff3.LABEL_MAP)
+    LABEL_MAP = LABEL_MAP.astype(np.uint8)
+    LABEL_MAP[IGNORE] = IGNORE
     CURATED_LIST = FEW

@@ -25,7 +25,14 @@ from ..io.units import Units, units_of
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
 from .base import SegDataset, TransformConfig
-from .labels import LabelMap, LabelTable, apply_table, check_classes, label_table
+from .labels import (
+    LabelMap,
+    LabelTable,
+    apply_table,
+    check_classes,
+    demand_same_size,
+    label_table,
+)
 from .scan import OTHER, find_labels, image_folder, scan
 
 
@@ -42,21 +49,21 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
         ValueError: as :func:`scan`.
     """
     wanted = [(name, entry) for name in lists for entry in read_list(Path(root) / name)]
-    found = scan(root, [entry for _, entry in wanted])
-    quiet = set(found.left_out) <= {OTHER}
-    print_log(found.sentence(), logger="current", level=logging.INFO if quiet else logging.WARNING)
+    images = scan(root, [entry for _, entry in wanted])
+    level = logging.INFO if set(images.left_out) <= {OTHER} else logging.WARNING
+    print_log(images.sentence(), logger="current", level=level)
     if not lists:
-        return found.paths
-    twins = shared_names(found.paths, Path(root))
-    by_name = {item_name(path, Path(root)): path for path in found.paths}
+        return images.paths
+    twins = shared_names(images.paths, Path(root))
+    by_name = {item_name(path, Path(root)): path for path in images.paths}
     by_name = {name: path for name, path in by_name.items() if name not in twins}
-    by_name |= {str(path.relative_to(found.root)): path for path in found.paths}
+    by_name |= {str(path.relative_to(images.root)): path for path in images.paths}
     for name, entry in wanted:
         if entry not in by_name:
             raise FileNotFoundError(
                 f"{Path(root) / name} lists {entry!r}, "
                 + ("the name of several: add the suffix" if entry in twins else "not found")
-                + f" in {found.sentence()}"
+                + f" in {images.sentence()}"
             )
     return [by_name[entry] for _, entry in wanted]
 
@@ -106,8 +113,15 @@ class ImageFolder(SegDataset):
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image ``index``; with ``valid`` (H, W) bool in a set that is ``masked``."""
-        pixels = read_pixels(self.paths[index], self.bands, self.units)
-        return dict(img=pixels.image, name=self.name(index)) | _valid(pixels, self.masked)
+        return self._item(index, read_pixels(self.paths[index], self.bands, self.units))
+
+    def _item(self, index: int, pixels: Pixels) -> dict[str, Any]:
+        """``valid`` is in every item of a set or in none: batches are of one make."""
+        item = dict(img=pixels.image, name=self.name(index))
+        if not self.masked:
+            return item
+        whole = np.ones(pixels.image.shape[:2], bool)
+        return item | dict(valid=whole if pixels.valid is None else pixels.valid)
 
     def name(self, index: int) -> str:
         """Path of image ``index`` below the image folder, without suffix."""
@@ -122,21 +136,17 @@ class ImageFolder(SegDataset):
 
 
 @DATASETS.register_module()
-class LabelledFolder(SegDataset):
+class LabelledFolder(ImageFolder):
     """Images with label maps: ``images/``, ``labels/`` (same path and stem), ``classes.txt``.
 
     A label map holds raw values; 255 is ignored. Without ``label_map`` raw value i is the i-th
     line of ``classes.txt``.
 
     Args:
-        root: the folder.
-        bands: bands of every image.
-        lists: list files below ``root``, to take a part only.
+        root, bands, lists, transforms, seed, max_bad_images, value_range: see :class:`ImageFolder`.
         label_map: raw value or raw class name -> class (255 = ignored), as a dict or as
             ``FILE.json#KEY`` below ``root`` with ``{"class_names": [...], "map": {...}}``.
-        classes: class names behind ``label_map``; a JSON table brings its own.
-        transforms, seed, max_bad_images: see :class:`SegDataset`.
-        value_range: see :class:`ImageFolder`, as are the attributes.
+        classes: class names that ``label_map`` leads to; a JSON table brings its own.
 
     Raises:
         FileNotFoundError: for missing files, a label among them.
@@ -156,56 +166,39 @@ class LabelledFolder(SegDataset):
         max_bad_images: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> None:
-        self.root = Path(root)
-        names, self.table = label_table(self.root, label_map, classes)
-        self.bands = bands
-        self.lists = tuple(lists)
-        self.paths = list_images(root, lists)
+        names, self.table = label_table(Path(root), label_map, classes)
+        super().__init__(root, bands, lists, transforms, seed, max_bad_images, value_range)
+        self.classes = names
         for first, second, *_ in shared_names(self.paths, self.root).values():
             raise ValueError(f"{first} and {second} share one name, and so one label map")
         self.labels = [self._label_of(path) for path in self.paths]
-        self.units = units_of_first(self.paths, value_range)
-        self.masked = any(_may_hide(path) for path in self.paths)
-        super().__init__(names, transforms, seed, max_bad_images)
         check_classes(self.root, self.labels, names, self.table)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image and label map ``index``; pixels that are no data are ignored (255)."""
         label_path = self.labels[index]
         pixels, label = read_pair(self.paths[index], label_path, self.bands, self.units)
         classes = apply_table(label, self.table, label_path).astype(np.uint8)
-        found = dict(img=pixels.image, gt_seg_map=classes, name=self.name(index))
-        return found | _valid(pixels, self.masked)
-
-    def name(self, index: int) -> str:
-        """Path of image ``index`` below the image folder, without suffix."""
-        return item_name(self.paths[index], self.root)
+        return self._item(index, pixels) | dict(gt_seg_map=classes)
 
     def protocol(self) -> dict[str, Any]:
         """Which images and labels these are."""
-        names = [item_name(path, self.root) for path in self.paths]
         return super().protocol() | dict(
-            root=self.root.name,
-            split=list(self.lists) or "all",
-            items_sha256=fingerprint(names),
             classes=list(self.classes),
             label_table_sha256=hashlib.sha256(self.table.astype("<i8").tobytes()).hexdigest(),
         )
 
     def _label_of(self, path: Path) -> Path:
-        found = find_labels(path, self.root)
-        if len(found) > 1:
-            raise ValueError(f"{path}: has {len(found)} label maps, {found[0]} and {found[1]}")
-        if not found:
+        maps = find_labels(path, self.root)
+        if len(maps) > 1:
+            raise ValueError(f"{path}: has {len(maps)} label maps, {maps[0]} and {maps[1]}")
+        if not maps:
             stem = self.root / "labels" / path.relative_to(image_folder(self.root))
             raise FileNotFoundError(
                 f"{path}: no label map {stem.with_suffix('')}{{{','.join(LABEL_SUFFIXES)}}}; use "
                 "ImageFolder for images without labels" + _spelling_hint(self.root)
             )
-        return found[0]
+        return maps[0]
 
 
 def _spelling_hint(root: Path) -> str:
@@ -229,27 +222,10 @@ def read_pair(
         BadFileError: if either cannot be read, or they differ in size.
     """
     pixels, label = read_pixels(path, bands, units), read_label(label_path)
-    height, width = pixels.image.shape[:2]
-    if label.shape != (height, width):
-        raise BadFileError(
-            label_path,
-            f"label map of {label.shape[1]} x {label.shape[0]} pixels for an image of "
-            f"{width} x {height} ({path}){turned_hint(label.shape, (height, width))}",
-            "label_size",
-        )
+    demand_same_size(label_path, label.shape, path, pixels.image.shape)
     if pixels.valid is not None:
         label = np.where(pixels.valid, label, IGNORE)
     return pixels, label
-
-
-def turned_hint(label: tuple[int, ...], image: tuple[int, int]) -> str:
-    """What to do where a map lies as the sensor did and its image as it is shown."""
-    if label != image[::-1]:
-        return ""
-    return (
-        ": they are turned against each other; images are read as their EXIF orientation shows "
-        "them, so turn the map or give it the same tag"
-    )
 
 
 def units_of_first(paths: Sequence[Path], value_range: tuple[float, float] | None = None) -> Units:
@@ -273,14 +249,6 @@ def _may_hide(path: Path) -> bool:
         return may_hide(path)
     except BadFileError:  # named when it is read
         return False
-
-
-def _valid(pixels: Pixels, masked: bool) -> dict[str, Any]:
-    """``valid`` of an image, in every item of a set or in none: batches are of one make."""
-    if not masked:
-        return {}
-    whole = np.ones(pixels.image.shape[:2], bool)
-    return dict(valid=whole if pixels.valid is None else pixels.valid)
 
 
 def shared_names(paths: Sequence[Path], root: Path) -> dict[str, list[Path]]:

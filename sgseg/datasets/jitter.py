@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from ..io.units import unit_floats
 from ..ops.photometry import check_jitter, jitter
 from ..registry import TRANSFORMS
 
@@ -18,7 +19,7 @@ class ColorJitter(BaseTransform):
 
     Both raster orders of SGSeg then read the same jittered image; the ``views`` of a model give
     each reading its own. Factors are drawn evenly from 1 - x to 1 + x, the turn of the hue from -x
-    to x; the four come in any order. Bands behind the third stay.
+    to x; the four come in any order. Further bands stay.
 
     Shapes: ``img`` (H, W, C) uint8, C >= 3.
 
@@ -51,7 +52,7 @@ class ColorJitter(BaseTransform):
             )
         order = np.random.permutation(4).tolist()
         free = torch.from_numpy(np.random.rand(4, 1).astype(np.float32))
-        batch = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255  # (1, C, H, W)
+        batch = torch.from_numpy(unit_floats(image)).permute(2, 0, 1)[None]  # (1, C, H, W)
         jittered = jitter(batch, self.widths, free, order)[0].permute(1, 2, 0)  # (H, W, C)
         results["img"] = (255 * jittered).round().to(torch.uint8).contiguous().numpy()
         return results

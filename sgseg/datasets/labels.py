@@ -1,5 +1,4 @@
-"""What the label maps of a folder mean: class names, the table raw value -> class, and whether
-every class has a pixel to be scored on."""
+"""Label maps of a folder: class names, the table raw value -> class, and faults to name early."""
 
 from __future__ import annotations
 
@@ -46,6 +45,32 @@ def apply_table(label: LabelTable, table: LabelTable, path: Path) -> LabelTable:
             "label_range",
         )
     return mapped
+
+
+def demand_same_size(
+    path: Path, label: tuple[int, ...], image_path: Path, image: tuple[int, ...]
+) -> None:
+    """BadFileError for a label map of another height and width than its image.
+
+    Args:
+        path: of the label map.
+        label, image: shapes that begin with height and width.
+        image_path: of the image.
+    """
+    if label[:2] == image[:2]:
+        return
+    hint = ""
+    if label[:2] == image[1::-1]:
+        hint = (
+            ": they are turned against each other; images are read as their EXIF orientation "
+            "shows them, so turn the map or give it the same tag"
+        )
+    raise BadFileError(
+        path,
+        f"label map of {label[1]} x {label[0]} pixels for an image of {image[1]} x {image[0]} "
+        f"({image_path}){hint}",
+        "label_size",
+    )
 
 
 def label_table(

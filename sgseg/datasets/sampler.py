@@ -36,7 +36,7 @@ class DrawSampler(DefaultSampler):
             self.total_size = self.num_samples * self.world_size
 
     def skip(self, count: int) -> None:
-        """Begin the next pass behind this rank's first ``count`` items, seen before a restart."""
+        """Begin the next pass after this rank's first ``count`` items, seen before a restart."""
         self._seen = count
 
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]

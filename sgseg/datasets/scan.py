@@ -92,7 +92,7 @@ def scan(root: str | Path, listed: Collection[str] = ()) -> Scan:
             they look like.
 
     Raises:
-        FileNotFoundError: if there is no such place, or no image in it.
+        FileNotFoundError: if there is no such folder, or no image in it.
     """
     root = Path(root)
     if root.is_file():
@@ -157,8 +157,8 @@ def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
     seen = {os.path.realpath(folder)}
     waiting, links = [folder], list[Path]()
     while waiting or links:
-        place = waiting.pop() if waiting else links.pop(0)
-        for path, is_folder in _entries(place, left_out):
+        current = waiting.pop() if waiting else links.pop(0)
+        for path, is_folder in _entries(current, left_out):
             if _hidden(path.name):
                 left_out[HIDDEN] += _images_in(path)
             elif not is_folder:
@@ -179,7 +179,7 @@ def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:
 def _entries(folder: Path, left_out: dict[str, list[Path]]) -> list[tuple[Path, bool]]:
     """What a folder holds, sorted, and whether each is a folder; nothing where it is closed."""
     try:
-        if os.access(folder, os.X_OK):  # else its names can be read, and nothing behind them
+        if os.access(folder, os.X_OK):  # else its names can be read, but no file
             return [(path, os.path.isdir(path)) for path in sorted(folder.iterdir())]
     except PermissionError:
         pass  # counted as the other

@@ -22,7 +22,7 @@ class Source(Protocol):
 
     @property
     def applied(self) -> Sequence[str]:
-        """Transforms that the items have behind them, as text."""
+        """Transforms that were run before the items were stored, as text."""
 
     @property
     def spans(self) -> Mapping[str, Span]:
@@ -104,7 +104,7 @@ class CachedSource:
 
 
 def spans(counts: Mapping[str, int]) -> dict[str, Span]:
-    """First and end index of each split, one behind the other."""
+    """First and end index of each split, one after the other."""
     ends = np.cumsum([*counts.values()]).tolist()
     return {
         split: (end - count, end) for (split, count), end in zip(counts.items(), ends, strict=True)

@@ -23,8 +23,6 @@ def _equalised(name: str) -> FloatArray:
     """A photograph with its grey values replaced by their ranks: (512, 512) in [0, 1]."""
     import skimage.data
 
-    if name not in PHOTOGRAPHS:
-        raise ValueError(f"TextureMosaic: texture {name!r}; choose from {PHOTOGRAPHS}")
     grey = getattr(skimage.data, name)()
     ranks = np.empty(grey.size, np.float32)
     # Stable sort, so that ties break the same way on every machine.
@@ -34,25 +32,24 @@ def _equalised(name: str) -> FloatArray:
 
 @DATASETS.register_module()
 class TextureMosaic(SegDataset):
-    """Mosaics of irregular cells, each filled with one of K textures; labels are exact.
+    """Mosaics of irregular cells, each filled with one of three textures; labels are exact.
 
     All textures have the same histogram, and light of random strength, tint and slope falls on
     every mosaic, so that colour does not tell the classes apart: only the pattern does. A mosaic
     is a function of (seed, index) alone.
 
-    Shapes: image (size, size, bands) uint8, labels (size, size) uint8 in 0..K-1.
+    Shapes: image (size, size, bands) uint8, labels (size, size) uint8 in 0..2.
 
     Args:
         length: number of mosaics.
         size: side in pixels, at least 16.
         seed: another seed is another set.
-        textures: the classes, names from :data:`PHOTOGRAPHS`.
         cells: fewest and most cells of a mosaic.
         scale: pixels of the mosaic per pixel of the photograph, at most 1.
         bands: 1 or more, differing by a tint.
         cell_light: 0 lights a mosaic as a whole; up to 1 gives each cell a light of its own, a
             nuisance as persistent as the classes and therefore much harder.
-        transforms: pipeline behind the mosaic; default packs it as it is.
+        transforms: pipeline of each mosaic; default packs it as it is.
     """
 
     def __init__(
@@ -60,22 +57,17 @@ class TextureMosaic(SegDataset):
         length: int,
         size: int = 64,
         seed: int = 0,
-        textures: Sequence[str] = PHOTOGRAPHS,
         cells: tuple[int, int] = (2, 4),
         scale: float = 1 / 3,
         bands: int = 3,
         cell_light: float = 0.0,
         transforms: Sequence[TransformConfig] | None = None,
     ) -> None:
-        super().__init__(classes=tuple(textures), transforms=transforms, seed=seed)
-        if not textures or bands < 1:
+        super().__init__(classes=PHOTOGRAPHS, transforms=transforms, seed=seed)
+        if length < 1 or bands < 1 or size < 16 or not 1 <= cells[0] <= cells[1]:
             raise ValueError(
-                f"TextureMosaic: textures = {textures}, bands = {bands}; both need one"
-            )
-        if length < 1 or size < 16 or not 1 <= cells[0] <= cells[1]:
-            raise ValueError(
-                f"TextureMosaic: length = {length} must be >= 1, size = {size} >= 16 and cells = "
-                f"{cells} a range from at least 1"
+                f"TextureMosaic: length = {length} and bands = {bands} must be >= 1, size = {size} "
+                f">= 16 and cells = {cells} a range from at least 1"
             )
         if not size / 512 <= scale <= 1:
             raise ValueError(
@@ -88,8 +80,6 @@ class TextureMosaic(SegDataset):
         self.scale = scale
         self.bands = bands
         self.cell_light = cell_light
-        for name in textures:
-            _equalised(name)
 
     def __len__(self) -> int:
         return self.length

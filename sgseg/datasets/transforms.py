@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
+from ..io.units import unit_floats
 from ..ops.matching import IGNORE
 from ..registry import TRANSFORMS
 
@@ -34,19 +35,26 @@ def carry_valid(results: dict[str, Any]) -> None:
     results["gt_seg_map"] = np.where(valid, labels.astype(np.int16), np.int16(_NODATA))
 
 
-def resize(results: dict[str, Any], height: int, width: int) -> dict[str, Any]:
-    """Resize image and labels in place to ``height`` x ``width`` pixels."""
+def resize(
+    results: dict[str, Any], height: int, width: int, factor: float | None = None
+) -> dict[str, Any]:
+    """Resize image and labels in place to ``height`` x ``width`` pixels.
+
+    With a ``factor`` as IIC does: bilinear and nearest, at pixels that lie the factor apart.
+    """
     import cv2
 
     image = results["img"]
     shrinks = height * width < image.shape[0] * image.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (width, height), interpolation=how)
+    how, nearest = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, cv2.INTER_NEAREST_EXACT
+    to: dict[str, Any] = dict(dsize=(width, height))
+    if factor is not None:
+        how, nearest = cv2.INTER_LINEAR, cv2.INTER_NEAREST
+        to = dict(dsize=None, fx=factor, fy=factor)
+    resized = cv2.resize(image, interpolation=how, **to)
     results["img"] = resized.reshape(height, width, image.shape[2])  # cv2 drops a single band
     if "gt_seg_map" in results:
-        results["gt_seg_map"] = cv2.resize(
-            results["gt_seg_map"], (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-        )
+        results["gt_seg_map"] = cv2.resize(results["gt_seg_map"], interpolation=nearest, **to)
     results["img_shape"] = (height, width)
     return results
 
@@ -75,31 +83,16 @@ class Rescale(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Resize by the factor, to at least one pixel."""
         height, width = (max(1, round(side * self.factor)) for side in results["img"].shape[:2])
-        if self.interpolation == "area" or 1 in (height, width):
-            return resize(results, height, width)
-        import cv2
-
-        image = results["img"]
-        scaled = cv2.resize(
-            image, None, fx=self.factor, fy=self.factor, interpolation=cv2.INTER_LINEAR
-        )
-        results["img"] = scaled.reshape(height, width, image.shape[2])
-        if "gt_seg_map" in results:
-            results["gt_seg_map"] = cv2.resize(
-                results["gt_seg_map"],
-                None,
-                fx=self.factor,
-                fy=self.factor,
-                interpolation=cv2.INTER_NEAREST,
-            )
-        results["img_shape"] = (height, width)
-        return results
+        bilinear = self.interpolation == "bilinear" and 1 not in (height, width)
+        return resize(results, height, width, self.factor if bilinear else None)
 
 
 @TRANSFORMS.register_module()
 class ResizeWhole(BaseTransform):
-    """Squeeze the whole image to a square: ``resize_whole``, the other reading of "resized to
-    128 x 128". A crop shows about half of a COCO image, this all of it: two sets of pixels."""
+    """Squeeze the whole image to a square of ``size`` pixels a side; proportions change.
+
+    The other reading of "resized to 128 x 128": a crop shows about half of a COCO image.
+    """
 
     def __init__(self, size: int) -> None:
         if size < 1:
@@ -129,7 +122,8 @@ class ResizeShortest(BaseTransform):
 
 @TRANSFORMS.register_module()
 class CropTo(BaseTransform):
-    """Cut a square, at random or from the middle; a smaller image is padded on all sides.
+    """Cut a square, at random or from the middle; a smaller image is padded with 0 on all
+    sides, its labels with 255.
 
     Padding and a crop from the middle put the image's middle pixel, number floor(side / 2), onto
     the square's.
@@ -137,23 +131,21 @@ class CropTo(BaseTransform):
     Args:
         size: side in pixels.
         random: a random place (training) instead of the middle (scoring).
-        pad: value for the image's missing pixels; those of the labels are ignored.
 
     Source: IIC, ``pad_and_or_crop``.
     """
 
-    def __init__(self, size: int, random: bool = False, pad: int = 0) -> None:
+    def __init__(self, size: int, random: bool = False) -> None:
         if size < 1:
             raise ValueError(f"CropTo: size = {size}; must be >= 1")
         self.size = size
         self.random = random
-        self.pad = pad
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop or pad to (size, size)."""
         top, left = (self._start(side) for side in results["img"].shape[:2])
         window = np.s_[top : top + self.size, left : left + self.size]
-        results["img"] = self._pad(results["img"][window], self.pad)
+        results["img"] = self._pad(results["img"][window], 0)
         if "gt_seg_map" in results:
             results["gt_seg_map"] = self._pad(results["gt_seg_map"][window], IGNORE)
         results["img_shape"] = (self.size, self.size)
@@ -180,7 +172,7 @@ class Sobel(BaseTransform):
     """Image gradients as channels, the input of IIC and of its baselines on COCO-Stuff.
 
     dx and dy are the responses of grey (in [0, 1]) to [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and
-    its transpose, the border padded with zeros. They have signs, so this stands behind every
+    its transpose, the border padded with zeros. They have signs, so this comes after every
     flip and crop; and the model needs ``standardise="none"`` or ``"image"``, whose [0, 1] scale
     holds for the colours alone.
 
@@ -205,17 +197,15 @@ class Sobel(BaseTransform):
 
         image = results["img"]
         if image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"Sobel: expected R, G, B, found an image of {image.shape}")
-        colours = image.astype(np.float32) / (255.0 if image.dtype == np.uint8 else 1.0)
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        grey /= 255.0 if image.dtype == np.uint8 else 1.0
+            raise ValueError(f"Sobel: expected R, G, B, got an image of {image.shape}")
+        grey = unit_floats(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
         kernel = np.outer((1, 2, 1), (1, 0, -1)).astype(np.float32)
         border = cv2.BORDER_CONSTANT
         gradients = [
             cv2.filter2D(grey, cv2.CV_32F, weights, borderType=border)
             for weights in (kernel, np.ascontiguousarray(kernel.T))
         ]
-        channels = [*np.moveaxis(colours, 2, 0)] if self.include_rgb else []
+        channels = [*np.moveaxis(unit_floats(image), 2, 0)] if self.include_rgb else []
         results["img"] = np.stack([*channels, *gradients], 2)  # (H, W, 5 or 2)
         return results
 
@@ -249,7 +239,7 @@ class PackInputs(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """``inputs`` (C, H, W), ``index``, and what else was asked for.
 
-        ``gt`` (H, W) int64 where known, ``mask`` (H, W) bool, ``regions`` (H, W) int64 behind
+        ``gt`` (H, W) int64 where known, ``mask`` (H, W) bool, ``regions`` (H, W) int64 after
         :class:`SLICRegions`; ``valid`` (H, W) bool in a set some of whose pixels are no data.
         """
         image = np.atleast_3d(results["img"]).transpose(2, 0, 1)  # (C, H, W)
@@ -277,7 +267,7 @@ class PackInputs(BaseTransform):
 class SLICRegions(BaseTransform):
     """SLIC superpixels of the image as it stands, for methods that learn on regions.
 
-    Stands behind every crop and flip. Three bands are compared in CIELAB, others as they are.
+    It comes after every crop and flip. Three bands are compared in CIELAB, others as they are.
 
     Args:
         regions: how many are asked for; SLIC gives about so many.

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..io.rows import Rows
+from ..io.units import unit_floats
 from .network import Network, Statistics, probabilities
 
 CHUNK = 64
@@ -71,12 +72,12 @@ def windows(length: int, tile: int, overlap: int) -> list[Window]:
 def _taper(start: int, tile: int, overlap: int, length: int) -> Tensor:
     stop = min(start + tile, length)
     margin = overlap // 4
-    place = torch.arange(start, stop) + 0.5
-    border = torch.full_like(place, math.inf)  # distance to the nearest border inside the image
+    pixel = torch.arange(start, stop) + 0.5
+    border = torch.full_like(pixel, math.inf)  # distance to the nearest border inside the image
     if start > 0:
-        border = torch.minimum(border, place - start)
+        border = torch.minimum(border, pixel - start)
     if stop < length:
-        border = torch.minimum(border, stop - place)
+        border = torch.minimum(border, stop - pixel)
     rise = ((border - margin) / max(overlap - 2 * margin, 1)).clamp(0, 1)
     return (rise * math.pi / 2).sin().square()
 
@@ -101,8 +102,7 @@ def image_statistics(source: Rows, rows: int) -> Statistics:
 
 def to_unit(image: npt.NDArray[np.generic]) -> Tensor:
     """(H, W, C) uint8, or float in [0, 1], as float32 in [0, 1], (C, H, W)."""
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    return pixels.float() / (1.0 if pixels.is_floating_point() else 255.0)  # (C, H, W)
+    return torch.from_numpy(np.ascontiguousarray(unit_floats(image).transpose(2, 0, 1)))
 
 
 def blend(
@@ -181,6 +181,6 @@ def enlarged(bands: Iterator[Tensor], height: int, size: tuple[int, int]) -> Ite
 
 def _taps(length: int, wanted: int) -> tuple[Tensor, Tensor, Tensor]:
     """The two source pixels of each wanted one, and the share of the second."""
-    place = ((torch.arange(wanted).double() + 0.5) * length / wanted - 0.5).clamp_min(0)
-    low = place.floor().long()
-    return low, (low + 1).clamp_max(length - 1), (place - low).float()
+    position = ((torch.arange(wanted).double() + 0.5) * length / wanted - 0.5).clamp_min(0)
+    low = position.floor().long()
+    return low, (low + 1).clamp_max(length - 1), (position - low).float()

@@ -65,11 +65,11 @@ class Units:
 
 def kind_of(dtype: npt.DTypeLike) -> str:
     """A type of :class:`Units`; ValueError for samples of another."""
-    found = np.dtype(dtype)
-    name = "float" if found.kind == "f" else found.name
+    given = np.dtype(dtype)
+    name = "float" if given.kind == "f" else given.name
     if name not in _USUAL and name not in _STATED:
         raise ValueError(
-            f"holds {found}; expected {', '.join((*_USUAL, *_STATED))}: convert it, two values to "
+            f"holds {given}; expected {', '.join((*_USUAL, *_STATED))}: convert it, two values to "
             "8 bits of 0 and 255"
         )
     return name
@@ -128,6 +128,12 @@ def to_unit_range(image: Array, units: Units | None = None) -> Array:
             )
     scaled = (image.astype(np.float32) - np.float32(units.low)) / np.float32(units.high - units.low)
     return np.clip(scaled, 0.0, 1.0)
+
+
+def unit_floats(image: Array) -> npt.NDArray[np.float32]:
+    """uint8 samples, or floats in [0, 1], as float32 in [0, 1]; any shape."""
+    scaled = image.astype(np.float32)
+    return scaled / np.float32(255) if image.dtype == np.uint8 else scaled
 
 
 def describe(image: Array) -> str:

@@ -180,15 +180,15 @@ def test_random_crop_is_one_of_those_of_iic(height: int, width: int) -> None:
 @pytest.mark.parametrize("random", [False, True])
 @pytest.mark.parametrize("size", [(20, 50), (50, 20), (20, 20), (21, 31)])
 def test_small_image_is_padded_and_its_padding_ignored(size: tuple[int, int], random: bool) -> None:
-    """Padding gets label 255 and the pad value, so that it is never scored as a class."""
+    """Padding gets label 255 and black pixels, so that it is never scored as a class."""
     results = sample(*size)
-    cut = CropTo(32, random=random, pad=3)(dict(results))
+    cut = CropTo(32, random=random)(dict(results))
     assert cut["img"].shape == (32, 32, 3) and cut["gt_seg_map"].shape == (32, 32)
     top, left = (max(16 - side // 2, 0) for side in size)
     padding = np.ones((32, 32), bool)
     padding[top : top + size[0], left : left + size[1]] = False
     assert (cut["gt_seg_map"][padding] == 255).all()
-    assert (cut["img"][padding] == 3).all()
+    assert (cut["img"][padding] == 0).all()
     assert not (cut["gt_seg_map"][~padding] == 255).any()
 
 
@@ -266,7 +266,7 @@ def test_sobel_is_iics(dtype: str) -> None:
 
 def test_sobel_wants_colours() -> None:
     """Four bands have no grey of IIC's; the error says what was given."""
-    with pytest.raises(ValueError, match=r"expected R, G, B, found an image of \(9, 11, 4\)"):
+    with pytest.raises(ValueError, match=r"expected R, G, B, got an image of \(9, 11, 4\)"):
         Sobel()(sample(9, 11, 4))
 
 

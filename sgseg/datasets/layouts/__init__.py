@@ -30,7 +30,7 @@ def find_layout(
     cache = find_cache(root)
     if cache is not None:
         return CacheLayout(cache)
-    if any((root / place / split).is_dir() for place in ("images", "") for split in SPLITS):
+    if any((root / folder / split).is_dir() for folder in ("images", "") for split in SPLITS):
         return COCOLayout(root)
     if is_archive(root):
         return ArchiveLayout(root)

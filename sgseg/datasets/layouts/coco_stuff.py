@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...io.badfile import BadFileError
 from ...io.images import read_image
-from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, CuratedList, find_lists
+from ..coco_stuff import PUBLISHED, SPLITS, COCOTree, find_lists
 from .finding import Fault, Finding, Layout, as_fault, looked_at
 
 
@@ -21,15 +21,12 @@ class COCOLayout(Layout):
         self.splits = [
             split
             for split in SPLITS
-            if any((root / place / split).is_dir() for place in ("images", ""))
+            if any((root / layout / split).is_dir() for layout in ("images", ""))
         ]
+        self.lists = find_lists(root / "curated")
 
     def items(self) -> list[tuple[str, str]]:
         return [(split, name) for split in self.splits for name in self.tree.ids(split)]
-
-    def lists(self) -> list[CuratedList]:
-        """Curated lists in ``curated/``."""
-        return find_lists(self.tree.root / "curated")
 
     def structure(self, published: bool) -> list[Fault]:
         faults = []
@@ -45,14 +42,18 @@ class COCOLayout(Layout):
                 Fault("missing_partner", str(folder / f"{name}.png"), "a map without its image")
                 for name in sorted(maps - images)
             ]
-            for listed in self.lists():
+            for listed in self.lists:
                 if listed.split == split:
                     faults += [
                         Fault("missing_partner", f"{split}/{name}.jpg", f"listed in {listed.path}")
                         for name in sorted(set(listed.ids) - images)
                     ]
-        faults += [self._wrong_list(found) for found in self.lists() if not found.published]
-        right = {(found.name, found.split) for found in self.lists() if found.published}
+        for listed in self.lists:
+            if not listed.published:
+                wanted, digest = PUBLISHED[listed.name][listed.split]
+                message = f"{len(listed.ids)} ids, the published list has {wanted} and sha256 "
+                faults.append(Fault("count", str(listed.path), message + digest))
+        right = {(listed.name, listed.split) for listed in self.lists if listed.published}
         if published:
             faults += [
                 Fault("count", f"curated/{split}/{name}.txt", "the published list is not there")
@@ -62,17 +63,8 @@ class COCOLayout(Layout):
             ]
         return faults
 
-    @staticmethod
-    def _wrong_list(found: CuratedList) -> Fault:
-        wanted, digest = PUBLISHED[found.name][found.split]
-        return Fault(
-            "count",
-            str(found.path),
-            f"{len(found.ids)} ids, the published list has {wanted} and sha256 {digest}",
-        )
-
     def notes(self) -> list[str]:
-        return [] if self.lists() else ["no curated list: published numbers are on lists only"]
+        return [] if self.lists else ["no curated list: published numbers are on lists only"]
 
     def check(self, item: tuple[str, str]) -> Finding:
         split, name = item

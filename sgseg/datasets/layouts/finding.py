@@ -55,6 +55,7 @@ class Layout(Protocol):
 
     def notes(self) -> list[str]:
         """What is worth knowing and no fault."""
+        return []
 
     def check(self, item: Any) -> Finding:
         """Open an item's files."""

@@ -13,8 +13,8 @@ from ...io.images import LABEL_SUFFIXES, read_label, read_list, read_stored
 from ...io.pixels import pixels_of
 from ...io.units import units_of
 from ...ops.matching import IGNORE, absence
-from ..folder import find_label, item_name, shared_names, turned_hint
-from ..labels import LabelTable, apply_table, label_table
+from ..folder import find_label, item_name, shared_names
+from ..labels import LabelTable, apply_table, demand_same_size, label_table
 from ..scan import find_labels, scan
 from .finding import Fault, Finding, Layout, as_fault, looked_at
 
@@ -55,15 +55,12 @@ class FolderLayout(Layout):
         self.table: LabelTable | None = None
         self.faults: list[Fault] = []
         if self.labelled and (label_map or (root / "classes.txt").is_file()):
-            self._read_classes(label_map)
+            try:
+                self.names, self.table = label_table(root, label_map, None)
+            except ValueError as error:
+                self.faults.append(Fault("classes", str(root / "classes.txt"), str(error)))
         self.by_name = {item_name(path, root): path for path in self.paths}
         self.by_name |= {str(path.relative_to(self.scan.root)): path for path in self.paths}
-
-    def _read_classes(self, label_map: str | None) -> None:
-        try:
-            self.names, self.table = label_table(self.root, label_map, None)
-        except ValueError as error:
-            self.faults.append(Fault("classes", str(self.root / "classes.txt"), str(error)))
 
     def items(self) -> list[tuple[str, Path, Path | None]]:
         listed = [
@@ -136,15 +133,14 @@ class FolderLayout(Layout):
     def check(self, item: tuple[str, Path, Path | None]) -> Finding:
         _, path, label_path = item
         faults: list[Fault] = []
-        found, size, labels = Finding(), None, None
+        found, labels = Finding(), None
         try:
             found = self._look(path, faults)
-            size = found.size
         except BadFileError as error:
             faults.append(as_fault(error))
         try:
             if label_path is not None:
-                labels = self._check_label(label_path, size)
+                labels = self._check_label(label_path, path, found.size)
         except BadFileError as error:
             faults.append(as_fault(error))
         return found._replace(faults=faults, labels=labels)
@@ -166,13 +162,12 @@ class FolderLayout(Layout):
             turned=stored.turned,
         )
 
-    def _check_label(self, path: Path, size: tuple[int, ...] | None) -> frozenset[int]:
+    def _check_label(
+        self, path: Path, image_path: Path, size: tuple[int, ...] | None
+    ) -> frozenset[int]:
         label = read_label(path)
-        if size is not None and label.shape != size:
-            hint = turned_hint(label.shape, (size[0], size[1]))
-            raise BadFileError(
-                path, f"is of {label.shape}, its image of {size}{hint}", "label_size"
-            )
+        if size is not None:
+            demand_same_size(path, label.shape, image_path, size)
         if self.table is not None:
             apply_table(label, self.table, path)
         return frozenset(np.unique(label).tolist())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...io.badfile import BadFileError
 from ...io.images import read_image, read_list
+from ..labels import demand_same_size
 from ..potsdam import COUNTS, LABELLED_TILES, SPLITS
 from ..prepare.potsdam import OFF_PALETTE_WARNING, MatPatches, find_tiles, palette_classes
 from .finding import Fault, Finding, Layout, as_fault, looked_at
@@ -42,9 +43,6 @@ class TilesLayout(Layout):
         ]
         return alone
 
-    def notes(self) -> list[str]:
-        return []
-
     def check(self, item: tuple[str, Path, Path | None]) -> Finding:
         _, path, label_path = item
         faults: list[Fault] = []
@@ -52,21 +50,15 @@ class TilesLayout(Layout):
         try:
             image = read_image(path, 4)
             if label_path is not None:
-                faults += self._label_faults(label_path, image.shape[:2])
+                colours = read_image(label_path, 3)
+                demand_same_size(label_path, colours.shape, path, image.shape)
+                off = palette_classes(colours)[1].mean()
+                if off > OFF_PALETTE_WARNING:
+                    message = f"{100 * off:.2f} % of its pixels are off the palette of six colours"
+                    faults.append(Fault("label_range", str(label_path), message))
         except BadFileError as error:
             faults.append(as_fault(error))
         return looked_at(image, faults)
-
-    @staticmethod
-    def _label_faults(path: Path, size: tuple[int, ...]) -> list[Fault]:
-        colours = read_image(path, 3)
-        if colours.shape[:2] != size:
-            return [Fault("label_size", str(path), f"is of {colours.shape[:2]}, its tile {size}")]
-        off = palette_classes(colours)[1].mean()
-        if off > OFF_PALETTE_WARNING:
-            message = f"{100 * off:.2f} % of its pixels are off the palette of six colours"
-            return [Fault("label_range", str(path), message)]
-        return []
 
     def key(self, item: tuple[str, Path, Path | None]) -> str:
         return item[0]
@@ -116,9 +108,6 @@ class ArchiveLayout(Layout):
             if len(set(ids)) != len(ids):
                 faults.append(Fault("count", str(self.root / f"{split}.txt"), "names one twice"))
         return faults
-
-    def notes(self) -> list[str]:
-        return []
 
     def check(self, item: tuple[str, str]) -> Finding:
         try:

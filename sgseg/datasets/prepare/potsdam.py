@@ -17,6 +17,7 @@ from ...io.badfile import BadFileError
 from ...io.images import read_image, read_list
 from ...io.tiff import open_tiff
 from ..cache import Cache, Sample
+from ..labels import demand_same_size
 from ..potsdam import CLASSES, COLOURS, COUNTS, LABELLED_TILES, SPLITS, UNLABELLED_TILES
 from ..transforms import Rescale
 from .build import Plan, Progress, build
@@ -64,13 +65,9 @@ class Tile(NamedTuple):
 
     def _scaled(self) -> tuple[Array, Array | None, Array | None]:
         results = dict(img=read_image(self.image, 4))
-        size = results["img"].shape[:2]
         if self.label is not None:
             colours = read_image(self.label, 3)
-            if colours.shape[:2] != size:
-                raise BadFileError(
-                    self.label, f"is of {colours.shape[:2]}, its tile of {size}", "label_size"
-                )
+            demand_same_size(self.label, colours.shape, self.image, results["img"].shape)
             results["gt_seg_map"] = colours
         if self.halved:
             results = Rescale(HALF, "bilinear")(results)
@@ -109,12 +106,12 @@ def palette_classes(colours: Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[
     Shapes: (H, W, 3) uint8 -> (H, W) uint8 in 0..5, and (H, W) whether it was off the palette.
     """
     packed = colours.astype(np.int32) @ np.array((65536, 256, 1), np.int32)  # (H, W)
-    found, places = np.unique(packed, return_inverse=True)
-    values = np.stack([found >> 16, found >> 8 & 255, found & 255], 1)  # (colours, 3)
+    values, number = np.unique(packed, return_inverse=True)
+    values = np.stack([values >> 16, values >> 8 & 255, values & 255], 1)  # (colours, 3)
     distance = ((values[:, None] - np.array(COLOURS)) ** 2).sum(2)  # (colours, classes)
     classes, off = distance.argmin(1).astype(np.uint8), distance.min(1) > 0
-    places = places.reshape(packed.shape)
-    return classes[places], off[places]
+    number = number.reshape(packed.shape)
+    return classes[number], off[number]
 
 
 def drawn_patches(labelled: Sequence[str], total: int) -> set[str]:

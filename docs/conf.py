@@ -9,5 +9,6 @@ html_theme = "furo"
 html_static_path = ["_static"]
 exclude_patterns = ["_build"]
 autodoc_member_order = "bysource"
+napoleon_use_ivar = True  # an attribute in a docstring and its property are one thing
 autodoc_typehints = "description"
 suppress_warnings = ["ref.python", "docutils"]

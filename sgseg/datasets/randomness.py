@@ -18,7 +18,7 @@ class Draw(NamedTuple):
     index: int  # type: ignore[assignment]  # tuple has a method of this name, unused here
     epoch: int = 0
     seed: int = 0
-    """Of the run, ``--seed``."""
+    """Seed of the run, ``--seed``."""
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +131,9 @@ def _findings(layout: Layout, items: Sequence[Any], workers: int) -> Iterator[Fi
     if workers <= 1:
         yield from map(layout.check, items)
         return
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, become_worker) as pool:
-        for found in pool.map(partial(_check_all, layout), chunks):
-            yield from found
-
-
-def _check_all(layout: Layout, items: Sequence[Any]) -> list[Finding]:
-    return [layout.check(item) for item in items]
+        yield from pool.map(layout.check, items, chunksize=_CHUNK)
 
 
 def _leaks(layout: Layout, items: Sequence[Any]) -> list[Fault]:

@@ -24,9 +24,9 @@ class Area(NamedTuple):
     name: str
     pixels: int
     share: float
-    """Of the valid pixels, 0 to 1; 0 where no pixel is valid."""
+    """Share of the valid pixels, 0 to 1; 0 where no pixel is valid."""
     area: float | str
-    """On the ground; empty where the size of a pixel is not known."""
+    """Area on the ground; empty where the size of a pixel is not known."""
     unit: str
 
 

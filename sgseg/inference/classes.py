@@ -26,7 +26,7 @@ class ClassTable(NamedTuple):
     mapping: npt.NDArray[np.uint8]
     classes: list[str]
     named: bool
-    """Whether an evaluation of these weights stands behind it."""
+    """Whether an evaluation of these weights gave it."""
 
 
 def class_table(

@@ -46,19 +46,19 @@ def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], 
         FileNotFoundError: for a missing source, or one without images.
         ValueError: for an ``out`` whose label maps would become the source's own.
     """
-    found = scan(source)
+    seen = scan(source)
     out = Path(out).resolve()
-    if not Path(source).is_file() and out in (Path(source).resolve(), found.root.resolve()):
+    if not Path(source).is_file() and out in (Path(source).resolve(), seen.root.resolve()):
         raise ValueError(
             f"{out}: is the folder of the images; its labels/ would be taken for true labels. "
             "Give another --out"
         )
-    paths = [path for path in found.paths if not path.resolve().is_relative_to(out)]
+    paths = [path for path in seen.paths if not path.resolve().is_relative_to(out)]
     if not paths:
         raise FileNotFoundError(f"{source}: no image but what was written to {out}")
-    if found.left_out:
-        print_log(found.sentence(), logger="current", level=30)
-    return paths, found.root
+    if seen.left_out:
+        print_log(seen.sentence(), logger="current", level=30)
+    return paths, seen.root
 
 
 def segment_folder(
@@ -153,7 +153,7 @@ def segment_aloud(segmenter: Segmenter, source: str | Path, out: str | Path, *re
     """:func:`segment_folder` with a line an image and a bar, as ``tools/predict.py`` shows it.
 
     Raises:
-        SystemExit: with the list of images that were not segmented, behind the others.
+        SystemExit: with the list of images that were not segmented, after the others.
     """
     say = Console(soft_wrap=True, highlight=False, markup=False)
     results = segment_folder(segmenter, source, out, *rest)

@@ -78,13 +78,13 @@ class Reader:
         try:
             if self.value_range is None and kind_of(dtype) == self.units.dtype:
                 return self.units
-            found = units_of(dtype, self.value_range)
+            meant = units_of(dtype, self.value_range)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         if self.value_range is not None:
-            return found
-        if found.dtype == "float" and self.units.usual:
-            return found
+            return meant
+        if meant.dtype == "float" and self.units.usual:
+            return meant
         raise ValueError(
             f"{name}: holds {np.dtype(dtype)}, this model was trained on {self.units}; convert it, "
             "or state which of its values stand for 0 and 1 (value_range=(low, high), "

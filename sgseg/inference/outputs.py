@@ -28,7 +28,7 @@ Labels = npt.NDArray[np.uint8]
 FOLDERS = ("labels", "colours", "pictures")
 COLUMNS = ("image", "labels", "colours", "raster", "picture", "fault")
 LONGEST = 180
-"""Bytes of a name; file systems take 255, and a suffix and a number come behind it."""
+"""Bytes of a name; file systems take 255, and a suffix and a number are added to it."""
 
 
 def output_names(paths: Sequence[Path], root: Path) -> list[str]:

@@ -22,9 +22,9 @@ class Georeference(NamedTuple):
     """What GDAL knows of a raster's position, in rasterio's types."""
 
     crs: Any
-    """Of the transform or of the ground control points; None where it is not said."""
+    """Coordinate system of the transform or the control points; None where it is not said."""
     transform: Any
-    """From pixels to coordinates."""
+    """Affine map from pixels to coordinates."""
     gcps: Any = ()
     """Ground control points, where there is no transform."""
     rpcs: Any = None

@@ -186,7 +186,7 @@ def _label(path: Path) -> tuple[Array, float | None]:
     try:
         with Image.open(io.BytesIO(data)) as file:
             if not data.startswith(TIFF_STARTS):
-                _demand_one(path, getattr(file, "n_frames", 1))
+                _demand_one_picture(path, getattr(file, "n_frames", 1))
             return np.asarray(ImageOps.exif_transpose(file)), nodata
     except BadFileError:
         raise
@@ -195,7 +195,7 @@ def _label(path: Path) -> tuple[Array, float | None]:
         raise BadFileError(path, f"cannot be read as a label map: {error}", kind) from error
 
 
-def _demand_one(path: Path, pictures: int) -> None:
+def _demand_one_picture(path: Path, pictures: int) -> None:
     if pictures > 1:
         fault = f"holds {pictures} pictures (an animation?), expected one: split the file"
         raise BadFileError(path, fault, "pages")
@@ -232,8 +232,8 @@ def _decode_opencv(path: Path, data: bytes) -> Stored:
     if data.startswith(b"GIF8"):
         raise BadFileError(path, "is a GIF, which is not read: convert it to PNG")
     header = read_header(data)
-    if not data.startswith(JPEG_START):  # phones put a preview behind a photograph
-        _demand_one(path, header.pictures)
+    if not data.startswith(JPEG_START):  # phones put a preview after a photograph
+        _demand_one_picture(path, header.pictures)
     # As stored, with all bands and bits; a JPEG's four are ink, and become colours.
     flags = cv2.IMREAD_UNCHANGED
     if data.startswith(JPEG_START):
@@ -255,12 +255,12 @@ def _decode_opencv(path: Path, data: bytes) -> Stored:
 
 def _jpeg_ends(data: bytes) -> bool:
     """Whether the end marker follows the image's own scan: an embedded preview has one too."""
-    place = 2
-    while 0 <= place < len(data) - 3 and data[place + 1] != 0xDA:  # 0xDA: the scan starts
-        length = int.from_bytes(data[place + 2 : place + 4], "big")
-        step = 1 if data[place + 1] == 0xFF else 2 + length  # 0xFF 0xFF: a fill byte
-        place = data.find(b"\xff", place + step)
-    return place >= 0 and data.find(b"\xff\xd9", place) >= 0
+    marker = 2
+    while 0 <= marker < len(data) - 3 and data[marker + 1] != 0xDA:  # 0xDA: the scan starts
+        length = int.from_bytes(data[marker + 2 : marker + 4], "big")
+        step = 1 if data[marker + 1] == 0xFF else 2 + length  # 0xFF 0xFF: a fill byte
+        marker = data.find(b"\xff", marker + step)
+    return marker >= 0 and data.find(b"\xff\xd9", marker) >= 0
 
 
 def _load_npy(path: Path) -> Array:

@@ -64,12 +64,12 @@ def _plugin(data: bytes) -> Any:
 
 def transparent_grey(data: bytes) -> float | None:
     """The grey that a PNG without a band of opacity calls transparent, as OpenCV gives it."""
-    place = data.find(b"tRNS", 0, max(0, data.find(b"IDAT")))
-    if not data.startswith(PNG_START) or data[25] != 0 or place < 0:
+    start = data.find(b"tRNS", 0, max(0, data.find(b"IDAT")))
+    if not data.startswith(PNG_START) or data[25] != 0 or start < 0:
         return None
     bits = data[24]
     top = 2**bits - 1
-    value = int.from_bytes(data[place + 4 : place + 6], "big") & top
+    value = int.from_bytes(data[start + 4 : start + 6], "big") & top
     return float(value if bits >= 8 else value * 255 // top)
 
 

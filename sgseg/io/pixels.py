@@ -118,10 +118,10 @@ def _demand_a_mask(path: Path, last: Array, found: int, bands: int, part: bool) 
 
 def _valid(image: Array, stored: Stored, opaque: Mask | None, units: Units) -> Mask | None:
     """(H, W), or None where every pixel is data."""
-    found = [part for part in (opaque, stored.mask) if part is not None]
+    parts = [part for part in (opaque, stored.mask) if part is not None]
     if stored.nodata is not None:
-        found.append(~_nodata(image, stored.nodata, units))
-    valid: Mask | None = np.logical_and.reduce(found) if found else None
+        parts.append(~_nodata(image, stored.nodata, units))
+    valid: Mask | None = np.logical_and.reduce(parts) if parts else None
     return None if valid is None or valid.all() else valid
 
 

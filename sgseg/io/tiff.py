@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TIFF_SUFFIXES = (".tif", ".tiff")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER_STARTS = (JPEG_START, PNG_START, b"RIFF", b"BM")
-"""Of formats that are read whatever their suffix says."""
+"""First bytes of formats that are read whatever their suffix says."""
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737)
 """Pixel scale, tie points, transformation, and the three tags of the coordinate system."""
 _NODATA = 42113
@@ -242,9 +242,9 @@ def _demand_an_end(file: tifffile.TiffFile) -> None:
     """ValueError for pages that form a ring: tifffile follows it until memory is full."""
     handle, form = file.filehandle, file.tiff
     before = handle.tell()
-    place, seen = form.offsetsize, set()  # of the first page's place: behind the magic number
+    pointer, seen = form.offsetsize, set()  # where the first page's offset stands
     while True:
-        handle.seek(place)
+        handle.seek(pointer)
         raw = handle.read(form.offsetsize)
         page = struct.unpack(form.offsetformat, raw)[0] if len(raw) == form.offsetsize else 0
         if page in seen:
@@ -255,5 +255,5 @@ def _demand_an_end(file: tifffile.TiffFile) -> None:
         if page == 0 or len(raw) < form.tagnosize:  # none further, or tifffile will say so
             break
         tags = struct.unpack(form.tagnoformat, raw)[0]
-        place = page + form.tagnosize + tags * form.tagsize
+        pointer = page + form.tagnosize + tags * form.tagsize
     handle.seek(before)

@@ -3,7 +3,7 @@
 Pieces are 4-connected. A piece that is too small is given to the neighbour with which it shares
 the longest border; of equal borders, to the one that comes first in reading order. Border
 rather than colour: it needs no image, so it means the same for every method and band, and it is
-what leaves the shortest borders behind. Smallest pieces go first, sizes grow as they are joined.
+what leaves the shortest borders. Smallest pieces go first, sizes grow as they are joined.
 
 Shapes: label maps (H, W). Pieces are scikit-image's. The smallest size is the one of Suzuki,
 *Superpixel Segmentation via Convolutional Neural Networks with Regularized Information

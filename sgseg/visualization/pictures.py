@@ -96,8 +96,8 @@ def picture_strip(
         (head + sum(heights) + gap * len(rows), columns * (side + gap) - gap, 3), 255, np.uint8
     )
     for column, title in enumerate(titles):
-        place = (column * (side + gap) + 2, head - 7)
-        cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        base = (column * (side + gap) + 2, head - 7)
+        cv2.putText(canvas, title, base, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     top = head
     for row, height in zip(rows, heights, strict=True):
         for column, picture in enumerate(row):
@@ -131,8 +131,8 @@ def captioned(picture: RGB, legend: Sequence[tuple[str, RGB]], lines: Sequence[s
 
     def write(text: str, left: int, row: int) -> int:
         base = picture.shape[0] + height * row + 14
-        place = (left, base)
-        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
+        corner = (left, base)
+        cv2.putText(canvas, text, corner, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, cv2.LINE_AA)
         return base
 
     for number, (name, colour) in enumerate(legend):

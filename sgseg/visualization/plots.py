@@ -18,7 +18,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def read_curves(files: Iterable[str | Path]) -> dict[str, tuple[list[int], list[float]]]:
-    """Every logged scalar of a run, over the training steps behind it.
+    """Every logged scalar of a run, over the training steps done by then.
 
     Args:
         files: mmengine's ``scalars.json``, one JSON object a line: of the run, and of the runs

@@ -26,9 +26,9 @@ class Finding(NamedTuple):
 
     faults: Sequence[Fault] = ()
     digest: bytes | None = None
-    """Of the image's pixels."""
+    """Hash of the image's pixels."""
     dtype: str | None = None
-    """Of the samples in the file."""
+    """Type of the samples in the file."""
     size: tuple[int, ...] | None = None
     top: float = 0.0
     """Largest sample."""

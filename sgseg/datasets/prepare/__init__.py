@@ -1,4 +1,4 @@
-"""From what people have on disk to a cache: one function a data set."""
+"""Preparation of a cache from the data as they come: one function a data set."""
 
 from .coco_stuff import prepare_coco_stuff
 from .potsdam import prepare_potsdam

@@ -82,10 +82,14 @@ def plan_coco_stuff(
         members = {curated.name: set(curated.ids) for curated in found if curated.split == split}
         on_disk = tree.ids(split)
         wanted = sorted(set().union(*members.values())) if found else on_disk
-        _demand_all(wanted, on_disk, tree.images(split))
+        if missing := sorted(set(wanted) - set(on_disk)):
+            raise FileNotFoundError(
+                f"{tree.images(split)}: {len(missing)} of {len(wanted)} listed images are missing, "
+                f"the first is {missing[0]}.jpg; the archive may not be whole"
+            )
         ids += [(split, name) for name in wanted]
         bits += [
-            sum((name in members.get(listed, ())) << place for place, listed in enumerate(names))
+            sum((name in members.get(listed, ())) << bit for bit, listed in enumerate(names))
             for name in wanted
         ]
     resize = WHOLE if whole else PROTOCOL
@@ -107,20 +111,20 @@ def plan_coco_stuff(
 
 
 def _lists(
-    tree: COCOTree, places: Sequence[str | Path], splits: Sequence[str]
+    tree: COCOTree, sources: Sequence[str | Path], splits: Sequence[str]
 ) -> list[CuratedList]:
-    for place in places:
-        if not Path(place).exists():
-            raise FileNotFoundError(f"{place}: no such list or folder of lists")
-    found = [c for place in places or [tree.root / "curated"] for c in find_lists(place)]
-    found = [curated for curated in found if curated.split in splits]
-    if not found:
+    for source in sources:
+        if not Path(source).exists():
+            raise FileNotFoundError(f"{source}: no such list or folder of lists")
+    lists = [c for source in sources or [tree.root / "curated"] for c in find_lists(source)]
+    lists = [curated for curated in lists if curated.split in splits]
+    if not lists:
         raise FileNotFoundError(
-            f"no curated list in {', '.join(map(str, places)) or tree.root / 'curated'}: the "
+            f"no curated list in {', '.join(map(str, sources)) or tree.root / 'curated'}: the "
             "published numbers are on the lists Coco164kFull_Stuff_Coarse_7 and "
             "Coco164kFew_Stuff_6; give them with --lists, or take every image with --all-images"
         )
-    return found
+    return lists
 
 
 def _described(name: str, found: Sequence[CuratedList]) -> dict[str, dict[str, object]]:
@@ -131,12 +135,3 @@ def _described(name: str, found: Sequence[CuratedList]) -> dict[str, dict[str, o
         for curated in found
         if curated.name == name
     }
-
-
-def _demand_all(wanted: Sequence[str], on_disk: Sequence[str], folder: Path) -> None:
-    missing = sorted(set(wanted) - set(on_disk))
-    if missing:
-        raise FileNotFoundError(
-            f"{folder}: {len(missing)} of {len(wanted)} listed images are missing, the first is "
-            f"{missing[0]}.jpg; the archive may not be whole"
-        )

@@ -21,11 +21,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(dest="benchmark", required=True)
-    for each in pkgutil.iter_modules(benchmarks.__path__):
-        module = importlib.import_module(f"benchmarks.{each.name}")
+    names = [f"benchmarks.{each.name}" for each in pkgutil.iter_modules(benchmarks.__path__)]
+    for name in [*names, "sgseg.cost.runtimes"]:
+        module = importlib.import_module(name)
         if hasattr(module, "run"):
             summary = (module.__doc__ or "").splitlines()[0]
-            kind = kinds.add_parser(each.name, help=summary, description=module.__doc__)
+            short = name.rpartition(".")[2]
+            kind = kinds.add_parser(short, help=summary, description=module.__doc__)
             module.add_arguments(kind)
             kind.add_argument("--out", help="JSON file to write")
             kind.set_defaults(run=module.run)

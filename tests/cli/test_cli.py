@@ -82,6 +82,19 @@ def test_every_tool_is_listed() -> None:
     assert sorted(TOOLS.values()) == sorted(COMMANDS)
 
 
+def test_benchmarks_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """tools/benchmark.py offers every benchmark, and the runtimes that Table 11 is made of."""
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", "--help"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / "tools/benchmark.py"), run_name="__main__")
+    shown = capsys.readouterr().out
+    assert "Example:" in shown
+    for name in ("data", "graph", "inference", "loss", "metric", "model", "runtimes", "step"):
+        assert re.search(rf"^    {name} ", shown, re.M), name
+
+
 def test_help_imports_nothing_heavy() -> None:
     """Help of everything comes without torch or mmengine."""
     code = (

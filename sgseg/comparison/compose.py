@@ -136,7 +136,7 @@ def _row_config(row: Row, recipe: Recipe, data: str, configs: Path) -> tuple[Con
     config = Config.fromfile(str(main))
     full = config.train_cfg.max_epochs
     own = main.with_name(main.name.replace("sgseg_diffgcn", row.config, 1))
-    if own.is_file():
+    if own != main and own.is_file():
         return Config.fromfile(str(own)), full
     for key, number in _PAPER_SCALE.items():
         if key in row.overrides:
@@ -157,7 +157,7 @@ def set_stages(config: Config, names: Sequence[str]) -> None:
     boundary = stages_of(config)[1][0]
     if len(names) == 1:
         loop = config.train_cfg
-        loop.merge(dict(max_epochs=loop.max_epochs - boundary, val_begin=1))
+        loop.max_epochs, loop.val_begin = loop.max_epochs - boundary, 1
         for scheduler in schedulers_of(config):
             scheduler["begin"] = max(scheduler.get("begin", 0) - boundary, 0)
     hook_of(config, TrainingStageHook)["stages"] = list(zip((0, boundary), names, strict=False))

@@ -39,6 +39,7 @@ def plain(config: Any) -> dict[str, Any]:
             found[key] = value.rsplit(".", 1)[-1] if kind else value
     multipliers = tuple(config.model.decode_head.get("multipliers", (2, 2, 4, 8)))
     assert multipliers == (2, 2, 4, 8) and found.pop(".model.backbone.stride", 1) == 1
+    assert found.pop(".model.roll_coordinates", False) is False  # spelt out in a row
     return {k: v for k, v in found.items() if ".multipliers" not in k and v is not None}
 
 

@@ -273,7 +273,7 @@ def test_unknown_presets(tmp_path: Path) -> None:
     mine.write_text("preset = dict(num_superpixels=8)")
     with pytest.raises(ValueError, match="a preset states sizes"):
         build_config(CONFIGS[0], preset=str(mine))
-    mine.write_text("sizes = dict(GraphNeck=dict(chanels=8))")
+    mine.write_text("sizes = dict(GraphNeck=dict(channel=8))")
     with pytest.raises(ValueError, match="did you mean model.neck.channels"):
         build_config(CONFIGS[0], preset=str(mine))
     mine.write_text("sizes = dict(GraphNeck=dict(channels=8), Unused=dict(width=3))")

@@ -57,7 +57,9 @@ def main() -> int:
     if table.timed:
         print(tables.time_table(table, args.preset, CONFIGS, root, runtimes.compare))
         return 0
-    data = tables.Data(*args.data, args.num_classes, args.label_map, args.bands)
+    data = tables.Data(
+        *args.data, num_classes=args.num_classes, label_map=args.label_map, bands=args.bands
+    )
     size = dict(preset=args.preset, epochs=args.epochs, minutes=args.minutes)
     size |= dict(recipes=args.recipe, seeds=range(args.seeds), options=args.cfg_options)
     request = tables.Request(table, data, CONFIGS, only=args.rows, root=root, **size)

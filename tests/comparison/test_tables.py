@@ -52,12 +52,13 @@ _TIMES = tuple(
     f"{kind}{end}" for kind in ("minutes", "epoch_seconds") for end in ("", "_sd", "_seeds")
 )
 _SCRIPT = """
-from pathlib import Path
-from tests.comparison.test_tables import request
-from sgseg.comparison.tables import reproduce
 import sys
+from pathlib import Path
+from sgseg.comparison import Jobs, reproduce
+from tests.comparison.test_tables import request
 try:
-    sys.exit(reproduce(request(Path({root!r}), rows={rows}, epochs={epochs}), make_slots({jobs})))
+    asked = request(Path({root!r}), rows={rows}, epochs={epochs})
+    sys.exit(reproduce(asked, Jobs(count={jobs})))
 except KeyboardInterrupt:
     sys.exit(130)
 """

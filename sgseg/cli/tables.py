@@ -9,6 +9,7 @@ Example:
 """
 
 import argparse
+from pathlib import Path
 
 from .arguments import SHARED, UsageError, add_shared
 
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=int, help="runs at a time; default one a GPU, or one; on Slurm all")
     add("--gpus", default=(), type=lambda text: text.split(","), help="of this machine: 0,1")
     add("--cluster", default="local", help="where the runs are done: local or slurm")
-    add("--slurm", **SHARED["--cfg-options"] | dict(default={}, help="partition=NAME ..."))
+    slurm = dict(default={}, metavar="KEY=VALUE", help="partition=NAME ...")
+    add("--slurm", **SHARED["--cfg-options"] | slurm)
     add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
     add("--cfg-options", **SHARED["--cfg-options"] | dict(default={}, help="of every row"))
     add("--dry-run", action="store_true", help="say what would run, and for how long")
@@ -42,8 +44,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a table, or give --correlate")
     if len(args.data) > 2:
         raise UsageError("--data takes a name and a folder")
-    from pathlib import Path
-
     from .. import comparison as tables
     from ..cost import runtimes
     from ..training.config_files import PACKAGED

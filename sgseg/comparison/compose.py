@@ -55,7 +55,7 @@ class Data:
         if self.name == "folder" and not Path(str(self.root), "labels").is_dir():
             raise FileNotFoundError(
                 f"--data folder {self.root}: no labels/ in it. A table is of accuracies: put label "
-                "maps and classes.txt beside images/, or train without one (tools/train.py)"
+                "maps and classes.txt beside images/, or train without one (sgseg train)"
             )
 
     @property
@@ -106,7 +106,7 @@ def compose(
     if epochs is not None:
         set_length(config, max(1, round(epochs * config.train_cfg.max_epochs / full)))
     # Nobody looks at the pictures of fifty runs, and drawing takes longer than a small epoch;
-    # tools/test.py draws those of any checkpoint.
+    # sgseg test draws those of any checkpoint.
     options = {"default_hooks.pictures.interval": 0, **(options or {})}
     config = build_config(
         config,

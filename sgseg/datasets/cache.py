@@ -82,7 +82,7 @@ def find_cache(root: str | Path, dataset: str | None = None) -> Cache | None:
     if (Path(root) / PLAN).is_file():
         raise BadFileError(
             root,
-            "a preparation that was stopped; call tools/prepare_data.py again with the same "
+            "a preparation that was stopped; call sgseg prepare again with the same "
             "arguments, it goes on where it stopped",
         )
     return None

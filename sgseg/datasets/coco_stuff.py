@@ -238,7 +238,7 @@ class COCOStuff15(_COCOStuff):
     """COCO-Stuff with fifteen stuff classes.
 
     Args:
-        root: a folder that ``tools/prepare_data.py coco_stuff`` wrote, or the data as they come
+        root: a folder that ``sgseg prepare coco_stuff`` wrote, or the data as they come
             (see :class:`COCOTree`) with the curated lists below ``curated/``: 51,804 images over
             both splits.
         splits: which splits; both are trained on and scored in IIC's protocol.

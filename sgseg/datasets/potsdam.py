@@ -121,7 +121,7 @@ class Potsdam(SplitDataset):
     """Potsdam patches of 200 x 200 pixels with six classes and four bands R, G, B, IR.
 
     Args:
-        root: a folder that ``tools/prepare_data.py potsdam`` wrote, or a :class:`PatchFolder`
+        root: a folder that ``sgseg prepare potsdam`` wrote, or a :class:`PatchFolder`
             with raw labels 0..5 in the order of :data:`CLASSES`, 255 ignored.
         bands: 4 for RGBIR, as the paper; 3 takes R, G, B of a prepared cache, or of patches that
             hold no more.

@@ -15,7 +15,7 @@ from ..ops.matching import IGNORE
 
 NO_TABLE = (
     "{0}: no class table for these weights, so clusters keep their numbers (cluster_0 ...): the "
-    "run was saved between two evaluations. For names run tools/test.py {0} and give the eval.json "
+    "run was saved between two evaluations. For names run sgseg test {0} and give the eval.json "
     "that it writes (--evaluation)"
 )
 
@@ -39,7 +39,7 @@ def class_table(
     Args:
         saved: a loaded checkpoint.
         clusters: K.
-        evaluation: ``eval.json`` that ``tools/test.py`` wrote of these weights.
+        evaluation: ``eval.json`` that ``sgseg test`` wrote of these weights.
 
     Raises:
         ValueError: for more clusters than label maps have values, or an evaluation of other
@@ -73,10 +73,10 @@ def _own_record(saved: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _read_record(saved: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
     record = read_json(path)
     if not isinstance(record, Mapping) or not {"mapping", "per_class"} <= record.keys():
-        raise ValueError(f"{path}: no evaluation; wanted is the eval.json of tools/test.py")
+        raise ValueError(f"{path}: no evaluation; wanted is the eval.json of sgseg test")
     if record.get("weights_sha256") != weights_sha256(saved["state_dict"]):
         raise ValueError(
             f"{path}: not of these weights, so its names would stand at other clusters; run "
-            "tools/test.py on this checkpoint"
+            "sgseg test on this checkpoint"
         )
     return record

@@ -150,7 +150,7 @@ def _thinned(image: Rows, step: int, steps: int = 64) -> npt.NDArray[Any]:
 
 
 def segment_aloud(segmenter: Segmenter, source: str | Path, out: str | Path, *rest: Any) -> None:
-    """:func:`segment_folder` with a line an image and a bar, as ``tools/predict.py`` shows it.
+    """:func:`segment_folder` with a line an image and a bar, as ``sgseg predict`` shows it.
 
     Raises:
         SystemExit: with the list of images that were not segmented, after the others.

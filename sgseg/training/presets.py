@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..registry import find
+from .config_files import PACKAGED
 from .options import merge_options
 
 
@@ -16,8 +17,8 @@ def read_preset(name: str, config_path: str | Path) -> dict[str, dict[str, Any]]
     """The sizes of a preset: class of a part -> arguments of that class.
 
     Args:
-        name: of a file in ``_base_/presets/`` of the folder tree that the config lies in, or the
-            path of a preset file.
+        name: of a file in ``_base_/presets/`` of the folder tree that the config lies in, of one
+            that ships, or the path of a preset file.
         config_path: the config that it is for.
 
     Raises:
@@ -26,13 +27,11 @@ def read_preset(name: str, config_path: str | Path) -> dict[str, dict[str, Any]]
     """
     path = Path(name)
     if path.suffix != ".py":
-        folders = [parent / "_base_" / "presets" for parent in Path(config_path).resolve().parents]
+        above = reversed(Path(config_path).resolve().parents)  # the nearest folder wins
+        folders = [parent / "_base_" / "presets" for parent in (PACKAGED, *above)]
         presets = {p.stem: p for folder in folders for p in sorted(folder.glob("*.py"))}
         if name not in presets:
-            raise FileNotFoundError(
-                f"--preset {name}: choose {', '.join(presets) or 'a file'}"
-                + ("" if presets else f" (there is no _base_/presets above {config_path})")
-            )
+            raise FileNotFoundError(f"--preset {name}: choose {', '.join(presets)}, or give a file")
         path = presets[name]
     sizes = Config.fromfile(str(path)).to_dict().get("sizes")
     if not isinstance(sizes, Mapping) or not all(isinstance(v, Mapping) for v in sizes.values()):

@@ -1,4 +1,4 @@
-"""Training and test of a config, as ``tools/train.py`` and ``tools/test.py`` do them."""
+"""Training and test of a config, as ``sgseg train`` and ``sgseg test`` do them."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class EvaluationRecordHook(Hook):
     """Write ``eval.json`` and ``eval_history.jsonl``; store the class table in checkpoints.
 
     A record says at which epoch and step it was derived, and goes into checkpoints of that step
-    only: with others it would name clusters that have become others. One of ``tools/test.py`` says
+    only: with others it would name clusters that have become others. One of ``sgseg test`` says
     which weights it is of.
 
     ``selected`` says which epoch the record is of: ``last`` always takes the newest; ``best``

@@ -25,7 +25,7 @@ ADVICE = {
         "the two readings share {value:.4f} of log K (limit {limit}): the clusters mean nothing",
         "raise the learning rate of decode_head (Table 12's are for hundreds of thousands of "
         "images), train longer, use milder views (model.views.contrast, brightness), or look with "
-        "tools/browse_data.py whether the images still show something",
+        "sgseg browse whether the images still show something",
     ),
     "dead_superpixels": (
         "{value:.0%} of the superpixels own a pixel (limit {limit:.0%})",

@@ -37,7 +37,7 @@ class PictureHook(Hook):
 
     Args:
         count: images in a strip, taken evenly over the evaluated set.
-        interval: epochs between strips; 0: none while training, so ``tools/test.py`` alone draws.
+        interval: epochs between strips; 0: none while training, so ``sgseg test`` alone draws.
     """
 
     # After the record (LOW), whose class table colours the clusters.

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from sgseg.cost import measure
 from sgseg.cost.result import Goal, Result, Row
+from sgseg.datasets import TextureMosaic
 from sgseg.datasets.folder import scan
 from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.hooks.memory import process_peak_mib
@@ -115,7 +116,7 @@ def plain(model: nn.Module, images: Tensor) -> Tensor:
     to the end, batch normalisation is a step of its own, and autograd keeps what it would need.
     """
     state = model.describe(model.data_preprocessor.normalise(images))
-    x = model._head_input(state)
+    x = model.head_input(state)
     readings = [model.decode_head(x, order).probability for order in model.predict_orders]
     return torch.stack(readings).mean(0)
 
@@ -148,7 +149,7 @@ def build_ways(
 def test_images(folder: str | None, bands: int, count: int, size: int) -> Tensor:
     """(count, bands, size, size) in [0, 1]: centres of a folder's images, or textures."""
     if folder is None:
-        found = sample_images(bands, count, size)
+        found = textures(bands, count, size)
     else:
         found = [read_image(path, bands) for path in islice(scan(folder).paths, count)]
     crops = []
@@ -156,6 +157,12 @@ def test_images(folder: str | None, bands: int, count: int, size: int) -> Tensor
         top, left = ((n - size) // 2 for n in image.shape[:2])
         crops.append(to_unit(image[max(top, 0) :, max(left, 0) :][:size, :size]))
     return torch.stack(crops)
+
+
+def textures(bands: int, count: int, size: int) -> list[np.ndarray]:
+    """Mosaics of real textures as bytes, (size, size, bands) each."""
+    mosaics = TextureMosaic(length=count, size=size, bands=bands)
+    return [mosaics.load(index)["img"] for index in range(count)]
 
 
 def compare(ways: dict[str, Probability], images: Tensor) -> dict[str, dict[str, float]]:
@@ -210,7 +217,7 @@ def write_large(path: Path, size: int, bands: int) -> None:
     """Real textures laid side by side under light that changes over the whole image."""
     import tifffile
 
-    patches = np.stack(sample_images(bands, 16, 128))
+    patches = np.stack(textures(bands, 16, 128))
     rng = np.random.default_rng(0)
     side = -(-size // 128)
     grid = patches[rng.integers(0, len(patches), (side, side))]  # (n, n, 128, 128, C)

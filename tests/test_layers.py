@@ -139,7 +139,7 @@ def test_import_is_light() -> None:
 def test_tools_are_doorways() -> None:
     """A tool hands its arguments to the command; the work is importable from Python."""
     for path in (ROOT / "tools").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= (40 if path.stem == "benchmark" else 10), path
+        assert len(path.read_text().splitlines()) <= (45 if path.stem == "benchmark" else 10), path
 
 
 def plain(name: str) -> str:

@@ -29,7 +29,10 @@ _PACKAGES = (
     *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
     *("opencv-python", "opencv-python-headless", "torch-geometric"),
 )
-_NOT_COMPUTED = (*("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),)
+_NOT_COMPUTED = (
+    *("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),
+    *("sync_bn", "model_wrapper_cfg"),  # set by the devices there are
+)
 """Keys that say where a run is, not what it computes: not part of its hash."""
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.dist import get_world_size
 from mmengine.model import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sgseg.models.layers import over_ranks, place
+from sgseg.models.layers import over_ranks
 from tests.configs.steps import PATHS, batch, build, shrunk
 from tests.reliability.ranks import on_ranks
 from tests.reliability.test_method_ranks import LossOnly
@@ -27,9 +28,9 @@ def synchronised(self: nn.SyncBatchNorm, x: Tensor) -> Tensor:
     self.num_batches_tracked.add_(1)
     rest = [dim for dim in range(x.dim()) if dim != 1]
     moments = torch.stack([x.mean(rest), x.square().mean(rest)])
-    mean, square = over_ranks(moments) / place()[1]  # (C,) each
+    mean, square = over_ranks(moments) / get_world_size()  # (C,) each
     variance = square - mean.square()
-    count = x[:, 0].numel() * place()[1]
+    count = x[:, 0].numel() * get_world_size()
     with torch.no_grad():
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance * count / (count - 1), self.momentum)

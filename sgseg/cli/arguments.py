@@ -63,7 +63,7 @@ def config_and(paths: Sequence[str], count: int, wanted: str) -> list[Any]:
 
 
 def usable_workers(given: int | None) -> int:
-    """As many processes as ``--workers`` says, or as there are cores."""
+    """The number of processes that ``--workers`` asks for; default one a core."""
     from ..io.progress import usable_cores
 
     return usable_cores() if given is None else given

@@ -1,4 +1,4 @@
-"""Overrides as they are typed: ``--cfg-options a.b.c=value ...``."""
+"""Read ``--cfg-options a.b.c=value ...`` from the command line."""
 
 from __future__ import annotations
 

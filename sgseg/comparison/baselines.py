@@ -1,4 +1,4 @@
-"""What an accuracy has to be held against: K-Means on colours, majority class, no training."""
+"""Baselines of an accuracy: K-Means on colours, the majority class, the untrained model."""
 
 from __future__ import annotations
 

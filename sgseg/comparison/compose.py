@@ -60,7 +60,7 @@ class Data:
 
     @property
     def label(self) -> str:
-        """Of runs and tables: the data set's name, for a folder its own as well."""
+        """Name in runs and tables: the data set's, for a folder its own as well."""
         if self.name != "folder":
             return self.name
         return f"folder_{re.sub(r'[^0-9A-Za-z]+', '_', Path(str(self.root)).resolve().name)}"

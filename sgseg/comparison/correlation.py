@@ -1,4 +1,4 @@
-"""Whether the label-free scores know which run, and which epoch, is the better one."""
+"""Rank correlation of the label-free scores with accuracy, across runs and within them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two numbers must have in common before they may stand in one table."""
+"""Comparison of evaluation protocols: scores under unequal ones may not stand in one table."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Entry:
     left_out: bool = False
 
     def results(self) -> list[dict[str, Any]]:
-        """Of the finished runs."""
+        """Results of the finished runs."""
         return [result for run in self.runs if (result := run.result()) is not None]
 
 

@@ -1,4 +1,4 @@
-"""A run of a table: what it is known by, where it lies, and whether it is finished.
+"""A run of a table: its identity, its folder, and whether it is finished.
 
 ::
 

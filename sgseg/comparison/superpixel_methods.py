@@ -1,4 +1,4 @@
-"""Ways to superpixels by name: the classics, networks trained on one image, checkpoints."""
+"""Superpixel methods by name: the classics, networks trained on one image, checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table of the paper from nothing: which runs it needs, doing those that are missing, writing it.
+"""Reproduce a table of the paper: list its runs, do those that are missing, write it.
 
 Whatever is killed, calling :func:`reproduce` again goes on and gives the same table.
 """
@@ -69,7 +69,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """Of the files of the table."""
+        """Name of the table's files."""
         length = f"-{self.minutes:g}min" if self.minutes else ""
         length += f"-{self.epochs}epochs" if self.epochs else ""
         return f"{self.table.name}-{self.data.label}-{self.preset}{length}"

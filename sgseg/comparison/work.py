@@ -1,4 +1,4 @@
-"""What is done for one run of a table: train and score it, or measure a baseline.
+"""One run of a table: train and score a model, or measure a baseline.
 
 Everything it writes is whole or not there, so it may be killed at any moment; begun again it goes
 on from the newest checkpoint.

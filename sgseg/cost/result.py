@@ -1,4 +1,4 @@
-"""What a benchmark found: a table for a person, and JSON."""
+"""The result of a benchmark: a table for a person, and JSON."""
 
 from __future__ import annotations
 

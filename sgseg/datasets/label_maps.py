@@ -1,4 +1,4 @@
-"""Which of a folder's image files are label maps: names ask, pixels answer.
+"""Find the label maps among the image files of a folder, by their names and their pixels.
 
 A file is a label map if its name or folder says so and its pixels look painted, or if they do and
 a photograph of the same name, label words apart, lies beside it or in another folder. Only files

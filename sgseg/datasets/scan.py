@@ -1,4 +1,4 @@
-"""Which files of a folder are its images: one rule for every command.
+"""List the images of a folder: one rule for every command.
 
 Images are the files of a known suffix in ``images/`` if the folder has one, else anywhere below it,
 links followed. Left out, and counted by reason, is what is hidden, what belongs to the system, what

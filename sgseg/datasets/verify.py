@@ -1,4 +1,4 @@
-"""What is wrong with a data set, found before training: every file opened, every pair compared."""
+"""Check a data set before training: every file is opened, every pair compared."""
 
 from __future__ import annotations
 

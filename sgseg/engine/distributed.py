@@ -1,4 +1,4 @@
-"""What several processes have to agree on."""
+"""Decisions that several processes take together: stopping, errors, buffers, counts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def mean_of_ranks(values: Mapping[str, float]) -> dict[str, float]:
 
 @contextmanager
 def failing_together() -> Iterator[None]:
-    """In this block an error of one process is raised on all, with the number of that process.
+    """Raise an error of one process on all, with the number of that process.
 
     Else the others would wait, at the next sum over all of them, for one that has left. Every
     process enters the block, and none talks to another in it.

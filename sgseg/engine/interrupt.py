@@ -1,4 +1,4 @@
-"""A run that is told to leave saves where it is, and leaves."""
+"""Save a checkpoint and end when a training is interrupted (Ctrl-C, SIGTERM)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _patient_worker(inner: Callable[[int], None] | None, over: Event, worker: in
 
 @contextmanager
 def leaving_on_signals(runner: Runner) -> Iterator[None]:
-    """In this block SIGTERM and Ctrl-C end a training with a checkpoint and SystemExit.
+    """End a training on SIGTERM or Ctrl-C with a checkpoint and SystemExit.
 
     The exit codes are 143 and 130. A second Ctrl-C ends it at once, with what was saved before.
     Outside the main thread, where Python takes no handlers, nothing changes.

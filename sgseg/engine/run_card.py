@@ -1,4 +1,4 @@
-"""``run.json``: what a run was, on which code and data, and how it ended."""
+"""``run.json``: the config, code, data and machine of a run, and how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run writes: a folder of its own, in which a start that failed leaves nothing.
+"""The folder that a run writes to: its own, and empty again after a start that failed.
 
 work_dirs/<config>, work_dirs/<config>_2, ...   by default the first that is not there yet
 CHECKPOINT's folder/test_<checkpoint>           an evaluation

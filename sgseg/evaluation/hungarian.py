@@ -182,7 +182,7 @@ class HungarianMetric(BaseMetric):
 
 
 def _percent(fraction: float) -> float:
-    """In percent with four decimals; nan where nothing was scored."""
+    """Percent with four decimals; nan where nothing was scored."""
     return round(100 * float(fraction), 4)
 
 

@@ -1,4 +1,4 @@
-r"""LabelFreeScores: what can be said of a segmentation without labels.
+r"""LabelFreeScores: agreement, information and cluster usage of a segmentation without labels.
 
 With p_r(x) the class probabilities of pixel x read in raster order r, c_r(x) the class they are
 highest for, p(x) the prediction and c(x) its class, K classes and P pixels of all images:

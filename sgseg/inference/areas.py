@@ -1,4 +1,4 @@
-"""How much of an image each class covers: pixels, share, and area on the ground where it is known.
+"""Area of each class in an image: pixels, share, and square metres where the scale is known.
 
 Shares are of the valid pixels: those without data (255 in a label map) count nowhere.
 """

@@ -1,4 +1,4 @@
-"""What the clusters of a model are called: the table that an evaluation of its weights found."""
+"""Names of a model's clusters, from the class table of an evaluation of its weights."""
 
 from __future__ import annotations
 

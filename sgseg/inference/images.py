@@ -1,4 +1,4 @@
-"""An image of any kind as rows in the units that a model was trained on, or a sentence why not."""
+"""Open an image of any kind as rows in the units that a model was trained on."""
 
 from __future__ import annotations
 

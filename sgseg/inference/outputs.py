@@ -1,4 +1,4 @@
-"""The files that a prediction writes: names that no two images share, and tables of what is whose.
+"""The output files of a prediction: unique names, and tables that assign them to images.
 
 ``outputs.csv`` has a row an image: its path, the files it gave, or the fault why it gave none.
 ``areas.csv`` has a row an image and class, see :mod:`.areas`.

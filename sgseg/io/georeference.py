@@ -1,4 +1,4 @@
-"""Where a GeoTIFF lies on the earth, carried over to its label map by rasterio (extra ``geo``)."""
+"""Carry the georeference of a GeoTIFF over to its label map, by rasterio (extra ``geo``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way up a picture is, and how many pictures a file holds: the same rule for all formats.
+"""Orientation tags and the number of pictures in a file, by one rule for all formats.
 
 A camera stores rows as its sensor lay and says in an EXIF tag (274, values 1 to 8) how to turn
 them. Images and label maps are given as they are shown, whatever the format.

@@ -1,4 +1,4 @@
-"""Samples as a file stores them, made into what a network takes: bands, units, and what is no data.
+"""Turn the samples of a file into bands in known units, with a mask of pixels without data.
 
 A pixel is no data where the file says so: by a nodata value (GDAL's tag), by an internal mask, or
 by a band of opacity that is zero there. It is given the mean of the valid pixels, so that it

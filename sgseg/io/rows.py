@@ -1,4 +1,4 @@
-"""Images read by rows, so that one that does not fit into memory can be looked at in parts."""
+"""Read an image by rows, so that it need not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the numbers of an image mean: their type, and the values that stand for 0 and 1.
+"""Units of an image: the type of its samples, and the values that stand for 0 and 1.
 
 The one place that turns samples into [0, 1]: for files and arrays, training and prediction.
 """

@@ -1,4 +1,4 @@
-"""Superpixels that nothing has to learn: SLIC, SEEDS, FH and a plain grid, by one function.
+"""Classical superpixels: SLIC, SEEDS, FH and a plain grid, by one function.
 
 Shapes: image (H, W, C) -> labels (H, W). scikit-image, and for SEEDS opencv-contrib, are imported
 when they are used. Sources: SLIC, Achanta et al. (TPAMI 2012); SEEDS, Van den Bergh et al.

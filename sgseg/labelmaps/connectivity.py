@@ -101,7 +101,7 @@ def _join(size: list[int], borders: Borders, min_size: int, most: int) -> list[i
 
 
 def _border_lengths(pieces: IntArray, count: int) -> Borders:
-    """For each piece: neighbour -> number of pixel sides they share."""
+    """Shared pixel sides of each piece: neighbour -> number of sides."""
     pairs = []
     for here, there in ((pieces[:, :-1], pieces[:, 1:]), (pieces[:-1], pieces[1:])):
         different = here != there

@@ -1,4 +1,4 @@
-r"""How good hard superpixels are, against human segmentations and against the image itself.
+r"""Quality measures of hard superpixels, against human segmentations and against the image.
 
 With superpixels S_j, segments G_i of one annotator and N pixels:
 

@@ -1,4 +1,4 @@
-"""From loaded bytes to what the network sees, on the network's device."""
+"""Normalise images on the network's device."""
 
 from __future__ import annotations
 

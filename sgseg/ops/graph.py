@@ -1,4 +1,4 @@
-"""The superpixel graph: who neighbours whom, and in which direction.
+"""The superpixel graph: nearest neighbours of each node, and directions to them.
 
 Shapes: nodes (B, N, C), positions (B, N, 2), neighbours (B, N, k) of indices into N.
 Source: section 3.4 and Eq 15-16 of the paper.

@@ -1,4 +1,4 @@
-"""From unnamed clusters to classes: matching and scoring. NumPy and SciPy only.
+"""Match unnamed clusters to classes, and score them; NumPy and SciPy only.
 
 Shapes: confusion (K_pred, K_true) int64, rows predicted, columns true.
 Source: section 4.1 of the paper; protocol of IIC (Ji et al., ICCV 2019).

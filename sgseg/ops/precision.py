@@ -1,4 +1,4 @@
-"""One rule for numbers: probabilities, entropies and means are never computed in half precision."""
+"""Full precision for probabilities, entropies and means, also under autocast."""
 
 from __future__ import annotations
 

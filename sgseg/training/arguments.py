@@ -1,4 +1,4 @@
-"""What the classes that a config names take, and what is left of one when another replaces it."""
+"""Arguments of the classes that a config names, and of one that another replaces."""
 
 from __future__ import annotations
 

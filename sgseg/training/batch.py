@@ -1,4 +1,4 @@
-"""The batch of a training step: what the config states, and what each process has of it.
+"""The batch of a training step: the stated total, and the share of each process.
 
     total_batch_size = processes x train_dataloader.batch_size x accumulative_counts
 

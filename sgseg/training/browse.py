@@ -1,4 +1,4 @@
-"""A look at the data as the network gets it."""
+"""A picture of the data as the network gets them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run is: epochs, and the stages, rates and evaluations that are placed by them."""
+"""The length of a run: epochs, and the stages, rates and evaluations that follow from them."""
 
 from __future__ import annotations
 

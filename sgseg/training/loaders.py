@@ -1,4 +1,4 @@
-"""What of a config follows from the machine it runs on: worker processes, and a device or none."""
+"""Settings of a config that follow from the machine: worker processes and devices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def settle_workers(config: Config) -> None:
 
 
 def settle_device(config: Config) -> None:
-    """Without GPUs: gloo, no device ids, and statistics that are not synchronised.
+    """Set gloo, no device ids and no synchronised statistics where there are no GPUs.
 
     mmengine supposes a GPU per process, and torch synchronises statistics on GPUs only.
 

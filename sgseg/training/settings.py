@@ -1,4 +1,4 @@
-"""Values of a config that a run would accept and then fail of, or never end with."""
+"""Refuse values of a config with which a run would fail later, or never end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verifying finds, and what a layout has to say for it."""
+"""The report of a verification, and the interface that a layout implements for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""A file backend of mmengine that writes checkpoints whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint carries so that it needs nothing but itself: its config and its units."""
+"""Store config and units in a checkpoint, so that it can be used without other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When checkpoints are saved: behind the evaluation of an epoch, and within it if wanted."""
+"""Save checkpoints after the evaluation of an epoch, and within an epoch if wanted."""
 
 from __future__ import annotations
 

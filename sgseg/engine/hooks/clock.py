@@ -1,4 +1,4 @@
-"""How long the training of a run took, over all its restarts."""
+"""Measure the training time of a run, over all its restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose loss is no number any more stops and says at which step and which term it was."""
+"""Stop a run whose loss is not finite, naming the step and the term."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says that a training has collapsed while there is time to do something about it."""
+"""Warn of a collapsed training: one cluster, no information, dead superpixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory beside the losses in the log."""
+"""Log the peak memory beside the losses."""
 
 from __future__ import annotations
 

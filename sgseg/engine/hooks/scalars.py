@@ -1,4 +1,4 @@
-"""What the log says of a step: losses, fetched late from the GPU, and rates by name."""
+"""Scalars of a step for the log: losses, fetched late from the GPU, and rates by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one looks at to see whether a training is healthy; none of it is a loss."""
+"""Diagnostics of a training step for the log, such as live superpixels; none is a loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss is: a weight, the part of the model it trains, and a scalar read off the state."""
+"""Base class of losses: a weight, the part of the model it trains, and a scalar of the state."""
 
 from __future__ import annotations
 

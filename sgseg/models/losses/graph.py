@@ -1,4 +1,4 @@
-"""The graph network's own loss."""
+"""Total variation of the projected node features (Eq 17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks without labels that features are learned by."""
+"""Pretext tasks, by which features are learned without labels."""
 
 from .context import CoOccurrence, RelativePosition
 

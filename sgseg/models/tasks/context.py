@@ -96,7 +96,7 @@ class ContextTask(nn.Module):
 
 @MODELS.register_module()
 class RelativePosition(ContextTask):
-    """In which direction is the second window? (Doersch et al., ICCV 2015)
+    """The direction of the second window from the first (Doersch et al., ICCV 2015).
 
     Direction i lies at the angle i pi / 4, at 1.5 to 2 sides.
 

@@ -81,7 +81,6 @@ TESTED_ELSEWHERE = {
     "io/gdal": "io/test_rows.py",
     "io/orientation": "io/test_pixels.py",
     "io/progress": "system/test_data_commands.py",
-    "io/tiff": "io/test_rows.py",
     "io/units": "io/test_pixels.py",
     "models/backbones/net10a": "models/test_trunk_and_heads.py",
     "models/decode_heads/centroid_head": "models/test_trunk_and_heads.py",

@@ -14,6 +14,7 @@ from ..datasets import LabelledFolder
 from ..engine import TrainingStageHook
 from ..engine.hooks.stage import hook_of
 from ..training import build_config
+from ..training.arguments import value_at
 from ..training.length import schedulers_of, set_length, stages_of
 from ..training.options import merge_options
 from .rows import Row
@@ -141,7 +142,9 @@ def _row_config(row: Row, recipe: Recipe, data: str, configs: Path) -> tuple[Con
     for key, number in _PAPER_SCALE.items():
         if key in row.overrides:
             config.preset_reference[key.rpartition(".")[2]] = number
-    merge_options(config, row.overrides)
+    stated = dict(config.items())  # what a recipe has not need not be left out
+    kept = (k for k, v in row.overrides.items() if v is not None or value_at(stated, k) is not None)
+    merge_options(config, {key: row.overrides[key] for key in kept})
     if row.stages is not None:
         set_stages(config, row.stages)
     return config, full

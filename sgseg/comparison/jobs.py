@@ -71,7 +71,13 @@ class Jobs:
         """
         submitit = import_submitit()
         python = {f"{self.cluster}_python": shlex.join(self.interpreter(gpu))}
-        executor = submitit.AutoExecutor(run.folder / "jobs", self.cluster, **python)
+        try:
+            executor = submitit.AutoExecutor(run.folder / "jobs", self.cluster, **python)
+        except RuntimeError as error:
+            raise ValueError(
+                f"--cluster {self.cluster}: {error} Run where its commands are, or leave --cluster "
+                "out to use this machine"
+            ) from error
         minutes = 24 * 60 if self.cluster == "slurm" else _YEAR
         given = {f"slurm_{key}": value for key, value in self.slurm.items()}
         try:

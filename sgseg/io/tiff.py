@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,13 @@ _NODATA = 42113
 """GDAL's tag: the value of pixels that are no data, as text."""
 _GREY_INVERTED, _GREY, _RGB, _PALETTE, _YCC = 0, 1, 2, 3, 6  # photometric interpretations
 _JPEG = 7  # compression
-_TIFF_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What tifffile raises on broken headers, beside the errors of struct and zlib."""
+_TIFF_ERRORS = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(ImportError, NotImplementedError),
+)
+"""What tifffile raises on broken headers and codecs it lacks, beside struct's and zlib's errors."""
+_WHOLE_BITS = (1, 8, 16, 32, 64)
+_ZSTD = 50000  # compression; tifffile lists it and decodes it with imagecodecs alone
 _MOST_SQUEEZED = 2000
 """Beyond what TIFF's compressions reach; a broken header must not cost all memory."""
 
@@ -173,11 +179,17 @@ def _samples(path: Path, page: Any, data: bytes) -> Array:
         return upright(gdal.read_rows(path, 0, page.imagelength), orientation_of(page))
     if page.bitspersample <= 8 and _pillow_keeps(page):
         return _with_pillow(path, data)
-    if page.bitspersample > 8 and page.planarconfig == 1 and page.samplesperpixel in (1, 3, 4):
+    if (
+        page.bitspersample in (16, 32, 64)
+        and page.planarconfig == 1
+        and page.samplesperpixel in (1, 3, 4)
+    ):
         if page.photometric in (_GREY, _RGB) and orientation_of(page) == 1:
             return _with_opencv(path, data)
     kind = f"TIFF of {page.compression.name}, {page.photometric.name}, {page.samplesperpixel} bands"
     cure = f"{gdal.INSTALL} or convert the file"
+    if page.bitspersample not in _WHOLE_BITS:
+        kind, cure = f"{kind} of {page.bitspersample} bits", "convert the file to 8 or 16 bits"
     if page.photometric not in (_GREY, _RGB):
         cure = "not a kind that is read; convert the file to RGB or grey"
     raise BadFileError(path, f"{kind}: {cure}")
@@ -188,13 +200,17 @@ def is_stored(page: Any) -> bool:
     from tifffile import TIFF
 
     known = page.compression in TIFF.DECOMPRESSORS and page.predictor in TIFF.UNPREDICTORS
-    return known and page.photometric in (_GREY, _RGB)
+    if page.compression == _ZSTD and find_spec("imagecodecs") is None:
+        return False
+    return known and page.bitspersample in _WHOLE_BITS and page.photometric in (_GREY, _RGB)
 
 
 def gdal_keeps(page: Any) -> bool:
     """Whether GDAL is there and gives the samples as stored, or the colours of a JPEG inside."""
     if not gdal.installed() or page.dtype is None or page.dtype.kind not in "uif":
         return False
+    if page.bitspersample not in _WHOLE_BITS:
+        return False  # GDAL gives 4 bits as 0 to 15 in a byte, which would be read as nearly black
     jpeg = page.compression == _JPEG and page.photometric == _YCC and page.planarconfig == 1
     return page.photometric in (_GREY, _RGB) or jpeg
 

@@ -76,6 +76,7 @@ def joint_counts(p: Tensor, q: Tensor, half_window: int = 0) -> Tensor:
     return displaced_counts(p, q, half_window)  # (D, K, K)
 
 
+@full_precision
 @fused_by(fused.displaced_counts)
 def displaced_counts(p: Tensor, q: Tensor, half_window: int) -> Tensor:
     """The counts of :func:`joint_counts` by direct correlation, as IIC publishes it.

@@ -129,5 +129,6 @@ def _demand_colours(image: Tensor) -> None:
     if image.dim() != 4 or image.shape[1] < 3:
         raise ValueError(
             f"Colour operations need images (B, C, H, W) with R, G, B first, got "
-            f"{tuple(image.shape)}: set sobel=False and PhotometricViews for other bands"
+            f"{tuple(image.shape)}: for other bands set model.views.type=PhotometricViews, or for "
+            "Doersch model.drop_colours=False"
         )

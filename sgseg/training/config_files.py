@@ -36,7 +36,7 @@ def find_config(given: str | Path) -> Path:
     known = packaged_configs()
     if len(path.parts) == 1 and path.stem in known and path.suffix in ("", ".py"):
         return known[path.stem]
-    if path.parts[0] == "configs" and (inside := PACKAGED.joinpath(*path.parts[1:])).is_file():
+    if path.parts[:1] == ("configs",) and (inside := PACKAGED.joinpath(*path.parts[1:])).is_file():
         return inside
     near = get_close_matches(path.stem, known, 3, 0.5)
     meant = f"did you mean {' or '.join(near)}? " if near else ""

@@ -59,6 +59,8 @@ _ADVICE = dict(
     data_root="set --data",
     data_preprocessor="set model.data_preprocessor",
     preset_reference="set --preset",
+    learning_rates=f"set {_RATES}.PART",
+    stage_hook="set default_hooks.stage.stages",
 )
 """Keys that people try at the top -> what to do instead."""
 _DELETE = "_delete_"
@@ -184,6 +186,11 @@ def check_names(config: Config) -> None:
         imported = inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)
         if name in ours or name.startswith("_") or imported:
             continue
+        if name in ("learning_rates", "stage_hook"):
+            raise ValueError(
+                f"{config.filename}: `{name}` is no key that anything reads; {_ADVICE[name]}, or "
+                "begin it with _ if it is a variable of the file"
+            )
         if near := get_close_matches(name, ours, 1, 0.83):
             raise ValueError(
                 f"{config.filename}: `{name}` is no key that anything reads; the nearest is "
@@ -236,6 +243,6 @@ def _known(place: str, node: Any, old: Any, config: Mapping[str, Any]) -> frozen
         return known_arguments(place, node["type"])
     if isinstance(old, Mapping) and old and place in ("default_hooks", "model.losses"):
         # A collection of named parts: a new one brings its own type.
-        added = (k for k, v in node.items() if v is None or "type" in v)
+        added = (k for k, v in node.items() if isinstance(v, Mapping) and "type" in v)
         return frozenset({*old, *added})
     return None

@@ -276,3 +276,17 @@ def test_half_precision_weights(config: dict) -> None:
     with torch.no_grad():
         half = build(config).bfloat16()(x, pos, neighbours)
     assert half.dtype == torch.bfloat16 and half.isfinite().all()
+
+
+@pytest.mark.parametrize("block", [DGCNNBlock, DiffGCNBlock])
+def test_a_block_is_compiled(block: type[nn.Module]) -> None:
+    """The compiled training step gives the values and gradients of the plain one."""
+    torch.manual_seed(0)
+    plain = block(C)
+    x, pos, neighbours = cloud()
+    gradients = []
+    for module in (plain, torch.compile(plain, backend="aot_eager")):
+        leaf = x.clone().requires_grad_()
+        module(leaf, pos, neighbours).square().sum().backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)

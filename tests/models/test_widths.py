@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sgseg.models import IIC, ContextPrediction, InfoSeg, InMARS, PixelKMeans, SGSeg
+from sgseg.models import IIC, ACHead, ContextPrediction, InfoSeg, InMARS, PixelKMeans, SGSeg
 from sgseg.registry import MODELS
 from sgseg.structures import Superpixels
 
@@ -128,3 +128,28 @@ def test_an_unknown_part_is_refused_by_name() -> None:
     assert MODELS.get("ACHed") is None
     with pytest.raises(KeyError, match="ACHed"):
         SGSeg(HEAD | dict(type="ACHed"))
+
+
+def test_a_class_that_hands_its_arguments_on_gets_them() -> None:
+    """A head of one's own with ``**kwargs`` takes the widths of the class it is made from."""
+
+    class OwnHead(ACHead):
+        def __init__(self, extra: int = 1, **given: Any) -> None:
+            super().__init__(**given)
+
+    parts = dict(backbone=SPNN, neck=NECK, data_preprocessor=bands(4))
+    head = {**HEAD, "type": OwnHead}
+    model = SGSeg(decode_head=head, **parts)
+    assert model.infer(torch.rand(2, 4, 16, 16)).probability.shape == (2, 3, 16, 16)
+    with pytest.raises(ValueError, match="in_channels = 5, but the parts before it give 8"):
+        SGSeg(decode_head=dict(head, in_channels=5), **parts)
+
+
+def test_a_method_without_its_backbone_is_refused() -> None:
+    """When it is built, not at the first step."""
+    with pytest.raises(ValueError, match="backbone = None, but this method reads"):
+        InMARS(
+            backbone=None,
+            decode_head=dict(type="ClusterHead", num_classes=2),
+            views=dict(type="PhotometricViews"),
+        )

@@ -51,8 +51,8 @@ def recomputed(
         given: its arguments.
         owner: the module whose batch normalisations it runs; they count the batch once.
     """
-    if not torch.is_grad_enabled():
-        return function(*given)
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return function(*given)  # a compiler decides by itself what to keep
     return checkpoint(
         function,
         *given,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import torch
 from mmengine.model import BaseModel
@@ -43,7 +43,7 @@ def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
     """
     kind = config.get("type")
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    accepted = inspect.signature(kind).parameters if callable(kind) else {}
+    accepted = _arguments(kind)
     derived = {}
     for argument, width in widths.items():
         stated = config.get(argument)
@@ -64,6 +64,19 @@ def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
     return MODELS.build({**config, **derived})
 
 
+def _arguments(kind: Any) -> set[str]:
+    """Names of the arguments of a class, of its bases too where it hands ``**kwargs`` on."""
+    names: set[str] = set()
+    for layer in inspect.getmro(kind) if inspect.isclass(kind) else ():
+        if "__init__" not in vars(layer):
+            continue
+        parameters = inspect.signature(layer.__init__).parameters
+        names |= parameters.keys()
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
+            break
+    return names
+
+
 class UnsupervisedSegmentor(BaseModel):
     """Base of all methods: builds the parts and dispatches a batch; a method adds ``loss``.
 
@@ -81,8 +94,11 @@ class UnsupervisedSegmentor(BaseModel):
         seed: of all draws; equal on all ranks.
 
     Raises:
-        ValueError: for a stated width that differs from the one that follows.
+        ValueError: for a stated width that differs from the one that follows, or a method without
+            the backbone that it needs.
     """
+
+    needs_backbone: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -94,6 +110,11 @@ class UnsupervisedSegmentor(BaseModel):
         data_preprocessor: Config | None = None,
         seed: int = 0,
     ) -> None:
+        if self.needs_backbone and backbone is None:
+            raise ValueError(
+                f"{type(self).__name__}: backbone = None, but this method reads the features of "
+                "one: leave the backbone of its config"
+            )
         preprocessor = dict(data_preprocessor or dict(type="ImagePreprocessor"))
         super().__init__(MODELS.build(preprocessor))
         self.bands: int = self.data_preprocessor.bands

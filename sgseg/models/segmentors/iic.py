@@ -51,9 +51,10 @@ class IIC(UnsupervisedSegmentor):
         data_preprocessor: Config | None = None,
         seed: int = 0,
     ) -> None:
-        if set(losses) != set(get_args(Stage)):
+        stated = sorted(name for name, term in losses.items() if term is not None)
+        if stated != sorted(get_args(Stage)):
             raise ValueError(
-                f"IIC: losses has {sorted(losses)}; one for each head is wanted: {get_args(Stage)}"
+                f"IIC: losses has {stated}; one for each head is wanted: {get_args(Stage)}"
             )
         super().__init__(
             decode_head,

@@ -20,6 +20,8 @@ class PixelKMeans(UnsupervisedSegmentor):
         seed: of the pixels drawn and of the first centres.
     """
 
+    needs_backbone = False
+
     def __init__(
         self,
         decode_head: Config,

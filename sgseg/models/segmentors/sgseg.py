@@ -54,6 +54,8 @@ class SGSeg(UnsupervisedSegmentor):
             normalisation too) or ``joint``; set from the epoch by ``TrainingStageHook``.
     """
 
+    needs_backbone = False
+
     def __init__(
         self,
         decode_head: Config,

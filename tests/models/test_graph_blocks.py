@@ -282,8 +282,8 @@ def test_half_precision_weights(config: dict) -> None:
 def test_a_block_is_compiled(block: type[nn.Module]) -> None:
     """The compiled training step gives the values and gradients of the plain one."""
     torch.manual_seed(0)
-    plain = block(C)
     x, pos, neighbours = cloud()
+    plain = block(C).to(x.dtype)
     gradients = []
     for module in (plain, torch.compile(plain, backend="aot_eager")):
         leaf = x.clone().requires_grad_()

@@ -96,5 +96,5 @@ def test_one_colour_is_left() -> None:
 @pytest.mark.parametrize("operation", [grey, sobel])
 def test_two_bands_have_no_colour(operation: object) -> None:
     """The message says what to set for other bands."""
-    with pytest.raises(ValueError, match="sobel=False"):
+    with pytest.raises(ValueError, match="model.views.type=PhotometricViews"):
         operation(picture(bands=2))

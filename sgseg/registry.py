@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine import registry as mmengine_registry
+from mmengine.hooks import CheckpointHook
 from mmengine.registry import Registry
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "REGISTRIES",
     "TRANSFORMS",
+    "arguments_of",
     "find",
     "is_a",
 ]
@@ -87,3 +89,26 @@ def is_a(part: Mapping[str, Any] | None, base: type | tuple[type, ...]) -> bool:
     """Whether the ``type`` of a part of a config is a class, or of several, or one derived."""
     kind = find((part or {}).get("type"))
     return inspect.isclass(kind) and issubclass(kind, base)
+
+
+def arguments_of(kind: Any) -> tuple[frozenset[str], bool]:
+    """Names of the arguments of a class or function, and whether it takes others too.
+
+    A class that hands ``**kwargs`` on to its base takes the base's too.
+    """
+    whole = inspect.isclass(kind) and issubclass(kind, CheckpointHook)
+    names: set[str] = set()
+    for layer in inspect.getmro(kind) if inspect.isclass(kind) else (kind,):
+        call = layer.__init__ if inspect.isclass(layer) else layer
+        if inspect.isclass(layer) and "__init__" not in vars(layer):
+            continue
+        try:
+            parameters = inspect.signature(call).parameters.values()
+        except (TypeError, ValueError):
+            return frozenset(names - {"self"}), True
+        names |= {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+        # The rest that CheckpointHook takes goes to a call that knows no other.
+        closed = all(p.kind is not p.VAR_KEYWORD for p in parameters)
+        if closed or (whole and layer is CheckpointHook):
+            return frozenset(names - {"self"}), False
+    return frozenset(names - {"self"}), True

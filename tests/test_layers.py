@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"ops", "structures", "registry"},
+    {"ops", "structures", "registry", "config_files"},
     {"io"},
     {"labelmaps", "models.layers"},
     {

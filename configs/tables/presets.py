@@ -1,5 +1,10 @@
 """Accuracy against cost of the sizes that a laptop can train; not a table of the paper."""
 
+from mmengine.config import read_base
+
+with read_base():
+    from .table3 import head_alone
+
 table = dict(
     title="Presets: accuracy against cost",
     column="preset",
@@ -8,19 +13,7 @@ table = dict(
         dict(
             label="tiny, head alone",
             preset="tiny",
-            config="sgseg_nospnn",
-            overrides={
-                "model.backbone": None,
-                "model.neck": None,
-                "model.fusion": None,
-                "model.roll_coordinates": False,
-                "model.losses.clustering": None,
-                "model.losses.smoothness": None,
-                "model.losses.superpixel_reconstruction": None,
-                "model.losses.edge": None,
-                "model.losses.total_variation": None,
-            },
-            stages=["joint"],
+            **head_alone,
         ),
         dict(label="tiny", preset="tiny"),
         dict(label="small", preset="small"),

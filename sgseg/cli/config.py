@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the config or the list."""
-    from ..training.config_files import packaged_configs
+    from ..config_files import packaged_configs
 
     if args.list:
         for name, path in packaged_configs().items():

@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if len(args.data) > 2:
         raise UsageError("--data takes a name and a folder")
     from .. import comparison as tables
+    from ..config_files import PACKAGED
     from ..cost import runtimes
-    from ..training.config_files import PACKAGED
 
     root = Path(args.work_dir)
     if args.correlate:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 
-from ..registry import REGISTRIES, find
+from ..registry import REGISTRIES, arguments_of, find
 
 _BUILDERS_OWN: dict[str, tuple[int, tuple[str, ...]]] = dict(
     custom_hooks=(2, ("priority",)),
@@ -33,9 +31,9 @@ def known_arguments(place: str, kind: Any) -> frozenset[str] | None:
         None if the class is unknown or takes any.
     """
     built = find(kind)
-    known = None if built is None else _arguments(built)
+    known, others = (frozenset[str](), True) if built is None else arguments_of(built)
     depth, own = _BUILDERS_OWN.get(place.split(".")[0], (0, ()))
-    return known and known.union(own if place.count(".") < depth else (), ("type",))
+    return None if others else known.union(own if place.count(".") < depth else (), ("type",))
 
 
 def drop_leftovers(
@@ -106,24 +104,3 @@ def _nearest(kind: Any, name: Any) -> str:
     near = get_close_matches(str(name), beside, 3, 0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else f"for example {kind.__name__}"
     return f"no class of that name is registered (custom_imports.imports loads yours); {advice}"
-
-
-def _arguments(built: Any) -> frozenset[str] | None:
-    """Names of the arguments of a class or function; None if it takes any."""
-    whole = inspect.isclass(built) and issubclass(built, CheckpointHook)
-    names: set[str] = set()
-    layers = inspect.getmro(built) if inspect.isclass(built) else (built,)
-    for layer in layers:
-        call = layer.__init__ if inspect.isclass(layer) else layer
-        if inspect.isclass(layer) and "__init__" not in vars(layer):
-            continue
-        try:
-            parameters = inspect.signature(call).parameters.values()
-        except (TypeError, ValueError):
-            return None
-        names |= {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-        # The rest that CheckpointHook takes goes to a call that knows no other.
-        closed = all(p.kind is not p.VAR_KEYWORD for p in parameters)
-        if closed or (whole and layer is CheckpointHook):
-            return frozenset(names - {"self"})
-    return None

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..config_files import read_config
 from ..datasets import ImageFolder, LabelledFolder
 from ..registry import find, is_a
 from .batch import TOTAL, settle_stated, share_batch
-from .config_files import read_config
 from .length import check_length, set_length
 from .loaders import LOADERS
 from .options import check_names, merge_options

@@ -48,7 +48,12 @@ _KEYS_OF: dict[str, frozenset[str]] = {
     ),
 }
 """Keys of the parts of a config that name no class."""
-_ADVICE = dict(
+_RENAMED = dict(
+    learning_rates=f"set {_RATES}.PART",
+    stage_hook="set default_hooks.stage.stages",
+)
+"""Keys of config files that have another name now -> what to do instead."""
+_ADVICE = _RENAMED | dict(
     compile="the training step cannot be compiled",
     seed="set randomness.seed, or --seed",
     lr=f"set {_RATES}.PART",
@@ -59,8 +64,6 @@ _ADVICE = dict(
     data_root="set --data",
     data_preprocessor="set model.data_preprocessor",
     preset_reference="set --preset",
-    learning_rates=f"set {_RATES}.PART",
-    stage_hook="set default_hooks.stage.stages",
 )
 """Keys that people try at the top -> what to do instead."""
 _DELETE = "_delete_"
@@ -186,9 +189,9 @@ def check_names(config: Config) -> None:
         imported = inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value)
         if name in ours or name.startswith("_") or imported:
             continue
-        if name in ("learning_rates", "stage_hook"):
+        if name in _RENAMED:
             raise ValueError(
-                f"{config.filename}: `{name}` is no key that anything reads; {_ADVICE[name]}, or "
+                f"{config.filename}: `{name}` is no key that anything reads; {_RENAMED[name]}, or "
                 "begin it with _ if it is a variable of the file"
             )
         if near := get_close_matches(name, ours, 1, 0.83):

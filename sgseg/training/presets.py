@@ -8,8 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..config_files import PACKAGED
 from ..registry import find
-from .config_files import PACKAGED
 from .options import merge_options
 
 

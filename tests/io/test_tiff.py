@@ -34,11 +34,20 @@ def test_whole_and_by_rows_is_the_same(tmp_path: Path, compression: str | None) 
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-@pytest.mark.parametrize(("bits", "kind"), [(12, np.uint16)])
-def test_bits_that_are_no_whole_bytes_are_refused(tmp_path: Path, bits: int, kind: type) -> None:
-    """One sentence that says what to do, instead of an image that is nearly black."""
-    image = np.ones((8, 8, 1), kind)
-    path = write(tmp_path / "a.tif", image, nbits=bits)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_largest_of_few_bits_is_white(tmp_path: Path, bits: int) -> None:
+    """Samples of 2 and 4 bits fill the range of a byte, instead of being nearly black."""
+    steps = np.arange(2**bits, dtype=np.uint8).reshape(1, -1, 1)
+    path = write(tmp_path / "a.tif", steps, nbits=bits)
+    scaled = steps * (255 // (2**bits - 1))
+    np.testing.assert_array_equal(read_image(path, 1), scaled)
+    np.testing.assert_array_equal(open_rows(path, 1).rows(0, 1), scaled)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_twelve_bits_are_refused(tmp_path: Path) -> None:
+    """One sentence that says what to do, instead of samples in units that nobody stated."""
+    path = write(tmp_path / "a.tif", np.ones((8, 8, 1), np.uint16), nbits=12)
     for read in (lambda: read_image(path, 1), lambda: open_rows(path, 1)):
-        with pytest.raises(BadFileError, match=f"{bits} bits.*convert the file to 8 or 16 bits"):
+        with pytest.raises(BadFileError, match="12 bits.*convert the file to 8 or 16 bits"):
             read()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY
-from tests.training.test_config_files import MINE
+from tests.test_config_files import MINE
 
 WHERE = "import sgseg; print(sgseg.__file__)"
 LEFT_OUT = ("work_dirs", "build", "dist", "_build", "*.egg-info", "__pycache__", ".*")

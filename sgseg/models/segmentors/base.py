@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from ...registry import MODELS
+from ...registry import MODELS, arguments_of, find
 from ...structures import SegState
 from ..layers.draws import StepDraws
 
@@ -41,9 +41,7 @@ def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
         ValueError: for a stated width that differs from the one that follows (a stated 0 leaves
             an output out), or one neither stated nor known.
     """
-    kind = config.get("type")
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    accepted = _arguments(kind)
+    accepted = arguments_of(find(config.get("type")))[0]
     derived = {}
     for argument, width in widths.items():
         stated = config.get(argument)
@@ -62,19 +60,6 @@ def build_part(name: str, config: Config, **widths: int | None) -> nn.Module:
         if stated is None:
             derived[argument] = width
     return MODELS.build({**config, **derived})
-
-
-def _arguments(kind: Any) -> set[str]:
-    """Names of the arguments of a class, of its bases too where it hands ``**kwargs`` on."""
-    names: set[str] = set()
-    for layer in inspect.getmro(kind) if inspect.isclass(kind) else ():
-        if "__init__" not in vars(layer):
-            continue
-        parameters = inspect.signature(layer.__init__).parameters
-        names |= parameters.keys()
-        if all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
-            break
-    return names
 
 
 class UnsupervisedSegmentor(BaseModel):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sgseg.training.config_files import PACKAGED, find_config, packaged_configs, read_config
+from sgseg.config_files import PACKAGED, find_config, packaged_configs, read_config
 from tests.conftest import ROOT
 
 MINE = """
@@ -68,7 +68,7 @@ def test_what_is_no_config(given: str, said: str) -> None:
 def test_a_users_config_inherits_by_import(tmp_path: Path) -> None:
     """Where `sgseg` is found by PYTHONPATH alone, in a process that starts elsewhere."""
     (tmp_path / "mine.py").write_text(MINE)
-    code = "from sgseg.training.config_files import read_config\n"
+    code = "from sgseg.config_files import read_config\n"
     code += "print(read_config('mine.py').model.neck.knn)"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]

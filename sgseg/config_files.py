@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, config
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-PACKAGED = Path(__file__).parents[1] / "configs"
+PACKAGED = Path(__file__).parent / "configs"
 """Folder of the package's own configs."""
 
 
@@ -45,6 +47,8 @@ def find_config(given: str | Path) -> Path:
 
 def read_config(given: str | Path) -> Config:
     """A config file with what it inherits; ``given`` as in :func:`find_config`."""
+    from mmengine.config import Config  # heavy, and names are listed without it
+
     with _bases_by_import():
         return Config.fromfile(str(find_config(given)))
 
@@ -56,6 +60,8 @@ def _bases_by_import() -> Iterator[None]:
     mmengine asks the metadata of the installed distribution instead, by ``pkg_resources``, which
     setuptools 82 has no more: of an editable install they name a folder without the package.
     """
+
+    from mmengine.config import config
 
     def folder(package: str) -> str:
         spec = importlib.util.find_spec(package)

@@ -16,6 +16,7 @@ from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
+from .hooks.trial import NodeTrialHook
 from .log_lines import WindowLogProcessor
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .untrained import UntrainedLoop
@@ -34,6 +35,7 @@ __all__ = [
     "LabelFreeStoppingHook",
     "LateScalarsHook",
     "ModuleLRConstructor",
+    "NodeTrialHook",
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.raster import NUM_ORDERS
@@ -17,7 +18,8 @@ from ..layers.diagnostics import diagnose
 from ..views import ViewPair
 from .base import Config, UnsupervisedSegmentor
 
-Stage = Literal["superpixel", "segmentation", "joint"]
+Stage = Literal["superpixel", "head", "segmentation", "joint"]
+_HEAD_LOSSES = ("head", "segmentation")
 
 
 @MODELS.register_module()
@@ -50,8 +52,9 @@ class SGSeg(UnsupervisedSegmentor):
         seed: of the raster orders and views; equal on all ranks.
 
     Attributes:
-        stage: ``superpixel`` (backbone alone), ``segmentation`` (backbone frozen, its
-            normalisation too) or ``joint``; set from the epoch by ``TrainingStageHook``.
+        stage: ``superpixel`` (backbone alone), ``head`` (head alone, node features kept out until
+            a later stage lets them in), ``segmentation`` (backbone frozen, its normalisation too)
+            or ``joint``; set from the epoch by ``TrainingStageHook``.
     """
 
     needs_backbone = False
@@ -120,7 +123,22 @@ class SGSeg(UnsupervisedSegmentor):
                 f"SGSeg: stage 'superpixel' trains the backbone, but {type(self.backbone).__name__}"
                 " has nothing to learn: start with stages=[(0, 'segmentation')]"
             )
+        if stage == "head":
+            if self.backbone is None or not hasattr(self.fusion, "shut"):
+                raise ValueError(
+                    "SGSeg: stage 'head' keeps node features out of the head by the gate of "
+                    "GatedFusion, and there is no backbone or no gate: set model.fusion = "
+                    "dict(type='GatedFusion'), or leave this stage out"
+                )
+            self.fusion.shut()
+        elif stage != "superpixel" and not self.reads_nodes and self.backbone is not None:
+            self.fusion.admit()
         self._stage = stage
+
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether the head is given node features: there are some, and no gate is shut."""
+        return self.backbone is not None and getattr(self.fusion, "is_open", True)
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """One training step: the terms of the current stage, and diagnostics beside them."""
@@ -128,7 +146,7 @@ class SGSeg(UnsupervisedSegmentor):
         terms = {
             f"loss_{name}": term(state)
             for name, term in self.losses.items()
-            if self.stage in ("joint", term.part)
+            if self.stage in ("joint", term.part) or (self.stage, term.part) == _HEAD_LOSSES
         }
         if not terms:
             raise ValueError(
@@ -149,7 +167,7 @@ class SGSeg(UnsupervisedSegmentor):
         shift = None
         if self.roll_coordinates:
             shift = torch.randint(max(seen.shape[2:]), (len(seen), 2), generator=generator)
-        state = self.describe(seen, shift)
+        state = SegState(seen) if self.stage == "head" else self.describe(seen, shift)
         if self.stage == "superpixel":
             return state
         x = self.head_input(state)  # (B or 2B, C+D, H, W)
@@ -191,9 +209,15 @@ class SGSeg(UnsupervisedSegmentor):
         return state
 
     def head_input(self, state: SegState) -> Tensor:
-        """What the head reads (Eq 7): the image joined with the node features, (B, C+D, H, W)."""
-        if state.projected is None:
+        """What the head reads (Eq 7): the image joined with the node features, (B, C+D, H, W).
+
+        Zeros stand for node features that are kept out.
+        """
+        if self.backbone is None:
             return state.image
+        if not self.reads_nodes:
+            nodes = (self.head_channels or self.bands) - self.bands
+            return F.pad(state.image, (0, 0, 0, 0, 0, nodes))
         if self.fusion is None:
             return torch.cat([state.image, state.projected], 1)
         return self.fusion(state.image, state.projected)
@@ -203,7 +227,7 @@ class SGSeg(UnsupervisedSegmentor):
 
         Superpixels and features are gone when the head runs.
         """
-        return self._classify(self.head_input(self.describe(inputs)))
+        return self._classify(self._read(inputs))
 
     def infer(self, inputs: Tensor) -> SegState:
         """The state of ``inputs`` with the class probabilities."""
@@ -213,9 +237,13 @@ class SGSeg(UnsupervisedSegmentor):
 
     def readings(self, inputs: Tensor) -> Tensor:
         """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
-        x = self.head_input(self.describe(inputs))
+        x = self._read(inputs)
         orders = range(1, NUM_ORDERS + 1)
         return torch.stack([self.decode_head(x, order).probability for order in orders])
+
+    def _read(self, image: Tensor) -> Tensor:
+        """The head's input, without describing what it is not given."""
+        return self.head_input(self.describe(image) if self.reads_nodes else SegState(image))
 
     def _classify(self, x: Tensor) -> Tensor:
         if hasattr(self.decode_head, "probability"):  # shares work between the orders

@@ -33,8 +33,9 @@ class GatedFusion(nn.Module):
 
     def __init__(self, init: float = 0.1) -> None:
         super().__init__()
-        self.gate = nn.Parameter(torch.tensor(float(init)))
-        self.init = float(self.gate)  # as single precision holds it
+        # As single precision holds it, and known where a model is built without memory.
+        self.init = float(torch.tensor(float(init), device="cpu"))
+        self.gate = nn.Parameter(torch.tensor(self.init))
         self.is_open = True
         self.register_load_state_dict_post_hook(_notice_gate)
 

@@ -14,6 +14,7 @@ from .hooks.memory import PeakMemoryHook
 from .hooks.pictures import PictureHook
 from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
+from .hooks.share_restart import ShareRestartHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
 from .log_lines import WindowLogProcessor
@@ -39,6 +40,7 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumedScheduleHook",
     "SetStatisticsHook",
+    "ShareRestartHook",
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",

@@ -17,6 +17,8 @@ from ...io.atomic import write_atomically
 from ...io.jsonfile import json_safe, write_json
 from ...registry import HOOKS
 from ..checkpoints.loading import is_of_its_weights, weights_sha256
+from ..distributed import unwrapped
+from .share_restart import in_words, shares_told
 
 HISTORY = "eval_history.jsonl"
 
@@ -115,6 +117,8 @@ class EvaluationRecordHook(Hook):
         if not records:
             return
         record = json_safe(dict(records[0], **at, selected="last", bad_images=self.bad_images))
+        if (shares := shares_told(unwrapped(runner.model))) is not None:
+            record.setdefault("protocol", {})["told"] = in_words(shares)
         accuracy, epoch = record["accuracy"], record.setdefault("epoch", None)
         if training:
             if accuracy is not None and (self.best is None or accuracy > self.best["accuracy"]):

@@ -48,7 +48,7 @@ def set_shares(config: Config, shares: Sequence[float], num_classes: int | None)
         )
     for term in losses:
         term.shares = parts
-    config.default_hooks.setdefault("shares", dict(type=ShareRestartHook))
+    config.default_hooks.setdefault("shares", dict(type=ShareRestartHook.__name__))
     return len(parts)
 
 

@@ -209,7 +209,7 @@ def test_mutual_information_is_lowest_for_equal_sure_readings() -> None:
 
 def pulled(logits: Tensor, balance: float, shares: tuple[float, ...]) -> Tensor:
     """The loss of sure readings that agree and use the classes as a softmax says."""
-    loss = MutualInformationLoss(balance=balance, shares=shares, memory=0.0)
+    loss = MutualInformationLoss(balance=balance, shares=shares)
     sure = torch.eye(len(logits))[None, :, None]  # (1, K, 1, K): a pixel a class
     views = (View(sure, sure), View(sure * logits.softmax(0), sure))  # the joint is diag(usage)
     return loss(SegState(sure, views=views))
@@ -227,38 +227,12 @@ def test_the_least_loss_has_the_stated_shares(balance: float) -> None:
         assert pulled(torch.tensor(other).log(), balance, shares) > least + 0.01
 
 
-def test_a_batch_of_one_class_is_judged_by_the_steps_before() -> None:
-    """The counts are a running mean; the gradient is of its objective and this batch alone."""
-    shares, memory = (0.6, 0.3, 0.1), 0.75
-    loss = MutualInformationLoss(balance=1.0, shares=shares, memory=memory)
-    kept = torch.zeros(3, 3, dtype=torch.float64)
-    for number in range(6):
-        p, q = (normal(2, 3, 4, 5, seed=2 * number + n).requires_grad_() for n in range(2))
-        found = loss(SegState(p, views=(View(p.softmax(1), p), View(q.softmax(1), q))))
-        (gradient,) = torch.autograd.grad(found, p)
-        x, y = p.double().detach().requires_grad_(), q.double().detach()
-        joint = torch.einsum("nahw,nbhw->ab", x.softmax(1), y.softmax(1)) / (2 * 4 * 5)
-        part = max(1 / (number + 1), 1 - memory)
-        kept = (1 - part) * kept + part * joint.detach()
-        # First order in this batch's counts: the slope at the running ones.
-        at = kept.clone().requires_grad_()
-        rows, columns = at.sum(1), at.sum(0)
-        usage = (rows + columns) / 2
-        value = (rows * rows.log()).sum() + (columns * columns.log()).sum()
-        value = value - (at * at.log()).sum() - (usage * usage.log()).sum()
-        value = value + 2.5 * (usage * (usage / usage.new_tensor(shares)).log()).sum()
-        (slope,) = torch.autograd.grad(value, at)
-        (expected,) = torch.autograd.grad((joint * slope).sum(), x)
-        assert found.item() == pytest.approx(value.item(), abs=1e-5)
-        torch.testing.assert_close(gradient.double(), expected, rtol=1e-3, atol=1e-6)
-
-
 def test_shares_have_to_be_one_a_class() -> None:
     """Two shares for three classes: said with what sets both."""
     with pytest.raises(ValueError, match="2 shares for 3 classes.*--shares"):
         MutualInformationLoss(shares=[0.5, 0.5])(state())
-    with pytest.raises(ValueError, match=r"memory = 1.0 in \[0, 1\)"):
-        MutualInformationLoss(shares=[0.5, 0.5], memory=1.0)
+    with pytest.raises(ValueError, match="shares_weight = 0.0 must be above 0"):
+        MutualInformationLoss(shares=[0.5, 0.5], shares_weight=0.0)
 
 
 @pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)

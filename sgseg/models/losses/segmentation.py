@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-import torch
 from torch import Tensor
 
 from ...ops.image import Reduction, squared_error
@@ -41,9 +40,8 @@ class MutualInformationLoss(SegLoss):
 
     .. math:: -I_\lambda + (2 \lambda - 1) H(\hat u) + w \, KL(\hat u \,\|\, s)
 
-    where u is the mean of the two readings' marginals. A batch of a few images has other shares
-    than the set, so all counts are then a running mean over the steps before, of which the gradient
-    reaches the last.
+    where u is the mean of the two readings' marginals in the batch. A running mean over steps
+    instead overshoots, until one class has all pixels.
 
     Args:
         weight: factor in the total; 1 in Eq 21.
@@ -57,19 +55,14 @@ class MutualInformationLoss(SegLoss):
             They are divided by their sum.
         shares_weight: w, strength of the pull to ``shares``; with equal ones, 2 lambda - 1 is as
             ``balance = lambda``.
-        memory: part of the earlier steps in the running counts, in [0, 1); 0 takes each batch by
-            itself. Only with ``shares``.
 
     Attributes:
         shares: largest first, with sum 1; None where nothing was told.
 
     Raises:
-        ValueError: for shares that are not positive or whose sum is far from 1, or a weight or
-            memory out of range; in ``term`` for another number of classes than of shares.
+        ValueError: for shares that are not positive or whose sum is far from 1, or a
+            ``shares_weight`` that is not; in ``term`` for another number of classes than of shares.
     """
-
-    counts: Tensor
-    steps: Tensor
 
     def __init__(
         self,
@@ -80,13 +73,12 @@ class MutualInformationLoss(SegLoss):
         collapsed: bool = False,
         shares: Sequence[float] | None = None,
         shares_weight: float = 2.5,
-        memory: float = 0.95,
     ) -> None:
         super().__init__(weight)
-        if shares_weight <= 0 or not 0 <= memory < 1:
+        if shares_weight <= 0:
             raise ValueError(
-                f"MutualInformationLoss: shares_weight = {shares_weight} must be above 0 and "
-                f"memory = {memory} in [0, 1)"
+                f"MutualInformationLoss: shares_weight = {shares_weight} must be above 0; without "
+                "shares nothing is pulled to them"
             )
         self.half_window = half_window
         self.balance = balance
@@ -94,19 +86,12 @@ class MutualInformationLoss(SegLoss):
         self.collapsed = collapsed
         self.shares = None if shares is None else normalised_shares(shares)
         self.shares_weight = shares_weight
-        self.memory = memory
-        if self.shares is not None:
-            count = len(self.shares)
-            self.register_buffer("counts", torch.zeros((2 * half_window + 1) ** 2, count, count))
-            self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def term(self, state: SegState) -> Tensor:
         """Minus Eq 19, and the pull to the shares."""
         first, second = _views(state, self)
         joint = joint_counts(first.probability, second.probability, self.half_window)
         joint = over_ranks(joint)
-        if self.shares is not None:
-            joint = self._running(joint)
         if self.collapsed:
             joint = joint.sum(0, keepdim=True)  # (1, K, K)
         if self.symmetric:
@@ -115,22 +100,13 @@ class MutualInformationLoss(SegLoss):
         if self.shares is None:
             return loss
         usage = usage_of_joint(joint)  # (K,)
+        if len(usage) != len(self.shares):
+            raise ValueError(
+                f"MutualInformationLoss: {len(self.shares)} shares for {len(usage)} classes: give "
+                "one for each class (--shares sets --num-classes as well)"
+            )
         equal = (2 * self.balance - 1) * entropy(usage, 0)
         return loss + equal + self.shares_weight * divergence(usage, usage.new_tensor(self.shares))
-
-    def _running(self, joint: Tensor) -> Tensor:
-        """The running mean of the counts, with the gradient of this step's: (D, K, K)."""
-        if joint.shape != self.counts.shape:
-            raise ValueError(
-                f"MutualInformationLoss: {len(self.counts[0])} shares for {joint.shape[1]} classes:"
-                " give one for each class (--shares sets --num-classes as well)"
-            )
-        joint = joint / joint.sum((1, 2), keepdim=True)
-        self.steps += 1
-        # The first steps are averaged alike: a start from zeros or from one batch would last.
-        part = (1 / self.steps).clamp_min(1 - self.memory).to(self.counts)
-        self.counts.lerp_(joint.detach().to(self.counts), part)
-        return self.counts.clone() + (joint - joint.detach())
 
 
 @MODELS.register_module()

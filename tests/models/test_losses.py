@@ -227,6 +227,21 @@ def test_the_least_loss_has_the_stated_shares(balance: float) -> None:
         assert pulled(torch.tensor(other).log(), balance, shares) > least + 0.01
 
 
+def test_the_largest_share_goes_to_the_class_that_is_largest() -> None:
+    """Whatever its number: two runs whose classes have changed places have one loss."""
+    shares = (0.6, 0.3, 0.1)
+    logits = torch.tensor([0.2, 0.0, 0.6])
+    values = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        loss = MutualInformationLoss(shares=shares)
+        sure = torch.eye(3)[None, :, None]
+        views = (View(sure, sure), View(sure * logits[order].softmax(0), sure))
+        given = SegState(sure, views=views)
+        values.append(torch.stack([loss(given) for _ in range(3)]))
+        assert loss.usage.argmax() == order.index(2)
+    torch.testing.assert_close(values[0], values[1])
+
+
 def test_shares_have_to_be_one_a_class() -> None:
     """Two shares for three classes: said with what sets both."""
     with pytest.raises(ValueError, match="2 shares for 3 classes.*--shares"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
+import torch
 from torch import Tensor
 
 from ...ops.image import Reduction, squared_error
@@ -20,6 +21,9 @@ from ...registry import MODELS
 from ...structures import SegState, View
 from ..layers import over_ranks
 from .base import SegLoss
+
+MEMORY = 0.98
+"""Part of the steps before in the running usage of the classes."""
 
 
 def _views(state: SegState, loss: SegLoss) -> tuple[View, View]:
@@ -40,8 +44,9 @@ class MutualInformationLoss(SegLoss):
 
     .. math:: -I_\lambda + (2 \lambda - 1) H(\hat u) + w \, KL(\hat u \,\|\, s)
 
-    where u is the mean of the two readings' marginals in the batch. A running mean over steps
-    instead overshoots, until one class has all pixels.
+    where u is the mean of the two readings' marginals in the batch (a running mean instead
+    overshoots, until one class has all pixels). A running mean of u decides which class is to have
+    the largest share: a fixed one would grow from whatever it began with.
 
     Args:
         weight: factor in the total; 1 in Eq 21.
@@ -58,11 +63,14 @@ class MutualInformationLoss(SegLoss):
 
     Attributes:
         shares: largest first, with sum 1; None where nothing was told.
+        usage: (K,) running mean of u; only with shares.
 
     Raises:
         ValueError: for shares that are not positive or whose sum is far from 1, or a
             ``shares_weight`` that is not; in ``term`` for another number of classes than of shares.
     """
+
+    usage: Tensor
 
     def __init__(
         self,
@@ -86,6 +94,8 @@ class MutualInformationLoss(SegLoss):
         self.collapsed = collapsed
         self.shares = None if shares is None else normalised_shares(shares)
         self.shares_weight = shares_weight
+        if self.shares is not None:
+            self.register_buffer("usage", torch.full((len(self.shares),), 1 / len(self.shares)))
 
     def term(self, state: SegState) -> Tensor:
         """Minus Eq 19, and the pull to the shares."""
@@ -105,8 +115,12 @@ class MutualInformationLoss(SegLoss):
                 f"MutualInformationLoss: {len(self.shares)} shares for {len(usage)} classes: give "
                 "one for each class (--shares sets --num-classes as well)"
             )
+        self.usage.lerp_(usage.detach().to(self.usage), 1 - MEMORY)
+        wanted = torch.empty_like(usage)
+        order = self.usage.argsort(descending=True, stable=True)
+        wanted[order] = usage.new_tensor(self.shares)
         equal = (2 * self.balance - 1) * entropy(usage, 0)
-        return loss + equal + self.shares_weight * divergence(usage, usage.new_tensor(self.shares))
+        return loss + equal + self.shares_weight * divergence(usage, wanted)
 
 
 @MODELS.register_module()

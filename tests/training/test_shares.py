@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from sgseg.cli.arguments import config_arguments
 from sgseg.registry import MODELS
 from sgseg.training import build_config
-from tests.cli.test_cli import parse
 
 
 @pytest.mark.parametrize("name", ["sgseg_diffgcn_folder", "ac_folder", "iic_folder"])
@@ -46,9 +44,3 @@ def test_what_shares_cannot_say_is_refused(name: str, arguments: Any, said: str)
     with pytest.raises(ValueError, match="--shares") as caught:
         build_config(name, **arguments)
     assert said in str(caught.value)
-
-
-def test_the_command_takes_them() -> None:
-    """`sgseg train` hands numbers on; other commands read them from the checkpoint."""
-    args = parse("train", "ac_folder", "--shares", "0.65", "0.2", "0.15", "--epochs", "2")
-    assert config_arguments(args)["shares"] == [0.65, 0.2, 0.15]

@@ -52,7 +52,7 @@ class ShareRestartHook(Hook):
 
     def __init__(
         self,
-        tolerance: float = 0.1,
+        tolerance: float = 0.12,
         first: float = 0.3,
         last: float = 0.5,
         images: int = 64,

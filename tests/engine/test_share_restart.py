@@ -15,7 +15,8 @@ from sgseg.engine import ShareRestartHook
 from sgseg.engine.checkpoints.loading import load_checkpoint
 from sgseg.engine.hooks.share_restart import usage_of
 from sgseg.models import ImagePreprocessor
-from sgseg.training import build_config, train
+from sgseg.training import build_config, config_for, train
+from sgseg.training import test as score
 from tests.conftest import ROOT, TINY
 from tests.reliability.ranks import on_ranks
 from tests.reliability.runs import assert_same_run
@@ -63,6 +64,8 @@ def test_clusters_that_differ_start_again_and_a_resumed_run_too(tmp_path: Path) 
     assert restarts(tmp_path / "one", 4) == [2]
     record = json.loads((tmp_path / "one/eval.json").read_text())
     assert record["protocol"]["told"] == "the sizes 0.90 0.06 0.04"
+    again = score(config_for(tmp_path / "one/epoch_4.pth"), tmp_path / "one/epoch_4.pth")
+    assert again["protocol"] == record["protocol"]
     (tmp_path / "two").mkdir()
     for name in ("epoch_3.pth",):
         (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())

@@ -116,9 +116,9 @@ class EvaluationRecordHook(Hook):
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         if not records:
             return
-        record = json_safe(dict(records[0], **at, selected="last", bad_images=self.bad_images))
         if (shares := shares_told(unwrapped(runner.model))) is not None:
-            record.setdefault("protocol", {})["told"] = in_words(shares)
+            records[0].setdefault("protocol", {})["told"] = in_words(shares)
+        record = json_safe(dict(records[0], **at, selected="last", bad_images=self.bad_images))
         accuracy, epoch = record["accuracy"], record.setdefault("epoch", None)
         if training:
             if accuracy is not None and (self.best is None or accuracy > self.best["accuracy"]):

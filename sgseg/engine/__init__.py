@@ -14,6 +14,7 @@ from .hooks.memory import PeakMemoryHook
 from .hooks.pictures import PictureHook
 from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
+from .hooks.share_restart import ShareRestartHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
 from .hooks.trial import NodeTrialHook
@@ -41,6 +42,7 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumedScheduleHook",
     "SetStatisticsHook",
+    "ShareRestartHook",
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",

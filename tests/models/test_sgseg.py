@@ -265,9 +265,9 @@ def test_a_head_by_itself_needs_a_gate() -> None:
     """Concatenated node features cannot be kept out."""
     with pytest.raises(ValueError, match="GatedFusion"):
         build().stage = "head"
+    model = build(fusion=dict(type="GatedFusion"))
+    model.stage = "head"
     with pytest.raises(ValueError, match="stage 'head'"):
-        model = build(fusion=dict(type="GatedFusion"))
-        model.stage = "head"
         model.loss(images())  # with the total variation of nodes that there are none of
 
 

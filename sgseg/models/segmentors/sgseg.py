@@ -215,7 +215,7 @@ class SGSeg(UnsupervisedSegmentor):
         """
         if self.backbone is None:
             return state.image
-        if not self.reads_nodes:
+        if state.projected is None or not self.reads_nodes:
             nodes = (self.head_channels or self.bands) - self.bands
             return F.pad(state.image, (0, 0, 0, 0, 0, nodes))
         if self.fusion is None:

@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preset", **SHARED["--preset"] | dict(default="tiny"))
     add("--recipe", nargs="+", default=["paper", "practical"], help="default both, side by side")
     add("--seeds", type=int, default=3, help="how many, from 0")
+    more = "2 4 8: train every row with 2 K ... clusters too, to be named"
+    add("--clusters-per-class", type=int, nargs="+", default=[], metavar="N", help=more)
     add("--epochs", type=int, help="of the recipe's schedule; default its own")
     add("--minutes", type=float, help="equal training time for every row instead of equal epochs")
     add("--jobs", type=int, help="runs at a time; default one a GPU, or one; on Slurm all")
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     )
     size = dict(preset=args.preset, epochs=args.epochs, minutes=args.minutes)
     size |= dict(recipes=args.recipe, seeds=range(args.seeds), options=args.cfg_options)
+    size |= dict(clusters_per_class=args.clusters_per_class)
     request = tables.Request(table, data, PACKAGED, only=args.rows, root=root, **size)
     if args.dry_run:
         print("\n".join(tables.plan(tables.entries(request))))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Entry:
         elsewhere: the published number on COCO-Stuff, for the order of the rows.
         size: N and k, as they are at this preset.
         runs: one a seed; none for a method that is not in this toolkit yet.
+        named: clusters a class -> such runs with so many times the clusters, to be named.
         left_out: whether the row was not asked for.
     """
 
@@ -40,11 +42,37 @@ class Entry:
     elsewhere: float | None = None
     size: str = ""
     runs: tuple[Run, ...] = ()
+    named: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
     left_out: bool = False
 
     def results(self) -> list[dict[str, Any]]:
         """Results of the finished runs."""
-        return [result for run in self.runs if (result := run.result()) is not None]
+        return _results(self.runs)
+
+    def all_runs(self) -> tuple[Run, ...]:
+        """The runs, and those with more clusters."""
+        return (*self.runs, *(run for runs in self.named.values() for run in runs))
+
+    def scored(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Name and protocol of every score, the clusters of :attr:`named` counted a class."""
+        found = []
+        for factor, runs in ({1: self.runs} | dict(self.named)).items():
+            for result in _results(runs):
+                name = f"{self.row.label} ({self.recipe}, seed {result['seed']}"
+                name += f", {factor} clusters a class)" if factor > 1 else ")"
+                protocol = result["protocol"]
+                clusters = protocol["clusters"] if factor == 1 else protocol["clusters"] // factor
+                found.append((name, protocol | dict(clusters=clusters)))
+        return found
+
+
+def _results(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [result for run in runs if (result := run.result()) is not None]
+
+
+def _named(results: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Accuracies after naming; runs of an earlier version, and of one image, have none."""
+    return [value for result in results if (value := result.get("named_accuracy")) is not None]
 
 
 def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -> float | None:
@@ -72,6 +100,8 @@ def line_of(entry: Entry) -> dict[str, Any]:
         untrained=[result["untrained"] for result in trained],
         majority=results[0]["majority"] if results else None,
         miou=[result["miou"] for result in results],
+        named=_named(results),
+        **{f"named_{factor}k": _named(_results(runs)) for factor, runs in entry.named.items()},
         epochs=sorted({result["epoch"] for result in trained}),
         minutes=[result["training_seconds"] / 60 for result in trained],
         epoch_seconds=[result["training_seconds"] / result["epoch"] for result in trained],
@@ -91,13 +121,7 @@ def write_report(table: Table, entries: Sequence[Entry], path: Path, described: 
     Raises:
         ProtocolError: if two of the scores have unequal protocols.
     """
-    protocol = one_protocol(
-        [
-            (f"{entry.row.label} ({entry.recipe}, seed {result['seed']})", result["protocol"])
-            for entry in entries
-            for result in entry.results()
-        ]
-    )
+    protocol = one_protocol([scored for entry in entries for scored in entry.scored()])
     lines = [line_of(entry) for entry in entries]
     text = markdown(table, lines, described, protocol)
     write_atomically(path.with_name(f"{path.name}.md"), text.encode())
@@ -111,6 +135,7 @@ def markdown(
     table: Table, lines: Sequence[Mapping[str, Any]], described: str, protocol: Mapping[str, Any]
 ) -> str:
     """The table for a person."""
+    factors = [key for key in (lines[0] if lines else ()) if re.fullmatch(r"named_\d+k", key)]
     heads = [
         table.column,
         "size",
@@ -123,6 +148,8 @@ def markdown(
         "Random CNN (untrained)",
         "majority class",
         "mIoU, last",
+        "after naming, K clusters",
+        *(f"{key[6:-1]} K clusters" for key in factors),
         "epochs",
         "training, min",
         "s an epoch",
@@ -145,6 +172,8 @@ def markdown(
             spread(line["untrained"]),
             _number(line["majority"], 2),
             spread(line["miou"]),
+            spread(line["named"]),
+            *(spread(line[key]) for key in factors),
             ", ".join(map(str, line["epochs"])),
             _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
             _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
@@ -245,6 +274,9 @@ def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:
     notes = []
     if len(results) < len(entry.runs):
         notes.append(f"{len(entry.runs) - len(results)} of {len(entry.runs)} seeds unfinished")
+    for factor, runs in entry.named.items():
+        if missing := len(runs) - len(_results(runs)):
+            notes.append(f"{missing} of {len(runs)} seeds at {factor} K unfinished")
     collapsed = [r["seed"] for r in results if r.get("collapsed")]
     if collapsed:
         kinds = sorted({kind for r in results for kind in r.get("collapsed", ())})

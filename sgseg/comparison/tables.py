@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..training.config import set_num_classes
 from .compose import RECIPES, Data, Recipe, compose, method_config
 from .jobs import Jobs, run_all
 from .report import Entry, write_report, write_times
@@ -32,6 +33,8 @@ class Request:
         epochs: of the recipe's full schedule; default the recipe's own.
         minutes: training time of every row instead: as many epochs as fit.
         options: ``a.b.c=value`` overrides of every row.
+        clusters_per_class: further trainings of every row, each with so many times the clusters,
+            for the accuracy of a person who names them.
         only: labels of the rows to run; the others stand with the published number. Default all.
         root: below it everything is written.
 
@@ -48,6 +51,7 @@ class Request:
     epochs: int | None = None
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    clusters_per_class: Sequence[int] = ()
     only: Sequence[str] = ()
     root: Path = Path("work_dirs/tables")
 
@@ -63,6 +67,11 @@ class Request:
         if not self.seeds or not self.recipes:
             raise ValueError(
                 "a result is a set of seeds of a recipe: give one seed and one recipe at least"
+            )
+        if any(factor < 2 for factor in self.clusters_per_class):
+            raise ValueError(
+                f"--clusters-per-class {' '.join(map(str, self.clusters_per_class))}: give numbers "
+                "from 2 up; one cluster a class is what every row has"
             )
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"--minutes {self.minutes}: must be > 0")
@@ -84,7 +93,10 @@ def entries(request: Request) -> list[Entry]:
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
-            runs, size = ((), "") if left_out or not known else _runs(request, row, recipe, label)
+            empty = dict.fromkeys([1, *request.clusters_per_class], ())
+            runs, size = (
+                (empty, "") if left_out or not known else _runs(request, row, recipe, label)
+            )
             lines.append(
                 Entry(
                     row=row,
@@ -92,15 +104,18 @@ def entries(request: Request) -> list[Entry]:
                     paper=row.paper.get(request.data.name),
                     elsewhere=row.paper.get("coco15"),
                     size=size,
-                    runs=runs,
+                    runs=runs[1],
+                    named={factor: runs[factor] for factor in request.clusters_per_class},
                     left_out=left_out,
                 )
             )
     return lines
 
 
-def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple[Run, ...], str]:
-    """A run for each seed, and N and k as they are at this size."""
+def _runs(
+    request: Request, row: Row, recipe: Recipe, label: str
+) -> tuple[dict[int, tuple[Run, ...]], str]:
+    """Clusters a class -> a run for each seed; and N and k as they are at this size."""
     config = compose(
         row,
         recipe,
@@ -111,20 +126,21 @@ def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple
         options=request.options,
     )
     preset = row.preset or request.preset
-    folder = prepare(
-        request.root,
-        "-".join((request.data.label, preset, row.baseline or label)),
-        config,
-        row.baseline,
-        None if row.baseline else request.minutes,
-    )
+    minutes = None if row.baseline else request.minutes
+    clusters, runs = int(config.model.decode_head.num_classes), {}
+    for factor in (1, *request.clusters_per_class):
+        set_num_classes(config, factor * clusters)
+        scale = preset if factor == 1 else f"{preset}_{factor}k"
+        prefix = "-".join((request.data.label, scale, row.baseline or label))
+        folder = prepare(request.root, prefix, config, row.baseline, minutes)
+        runs[factor] = tuple(Run(folder, seed) for seed in request.seeds)
     sizes = []
     if row.method is None and row.baseline != "kmeans":
         if config.model.get("backbone"):
             sizes.append(f"N {config.model.backbone.num_superpixels}")
         if config.model.get("neck"):
             sizes.append(f"k {config.model.neck.knn}")
-    return tuple(Run(folder, seed) for seed in request.seeds), ", ".join(sizes)
+    return runs, ", ".join(sizes)
 
 
 def reproduce(
@@ -151,7 +167,7 @@ def reproduce(
     """
     lines = entries(request)
     missing = [] if report_only else unfinished(lines)
-    done = sum(len(line.runs) for line in lines) - len(unfinished(lines))
+    done = len({run for line in lines for run in line.all_runs()}) - len(unfinished(lines))
     say(f"{request.table.title}: {done} runs finished, {len(missing)} to do")
 
     def report() -> None:
@@ -181,7 +197,7 @@ def describe(request: Request) -> str:
 
 def unfinished(lines: Sequence[Entry]) -> list[Run]:
     """Missing runs: begun ones first, then seed by seed; a run that rows share stands once."""
-    runs = dict.fromkeys(run for line in lines for run in line.runs if run.result() is None)
+    runs = dict.fromkeys(run for line in lines for run in line.all_runs() if run.result() is None)
     return sorted(runs, key=lambda run: (not run.epochs_done(), run.seed))
 
 
@@ -193,18 +209,25 @@ def plan(lines: Sequence[Entry]) -> list[str]:
         if not line.runs:
             why = "left out (--rows)" if line.left_out else "not in this toolkit yet"
             text.append(f"{line.row.label}: published number only, {why}")
-        for run in line.runs:
-            state = "finished"
-            if run.result() is None:
-                state = f"epoch {run.epochs_done()}, goes on" if run.epochs_done() else "missing"
-                seconds[run] = expected = _expected(line, lines)
-                state += "" if expected is None else f", about {expected / 60:.1f} min of training"
-            text.append(f"{line.row.label}, {line.recipe}, seed {run.seed}: {state}")
+        for factor, runs in ({1: line.runs} | dict(line.named)).items():
+            more = "" if factor == 1 else f", {factor} K clusters"
+            for run in runs:
+                if run.result() is None:
+                    seconds[run] = _expected(line, lines)
+                state = _state(run, seconds.get(run))
+                text.append(f"{line.row.label}, {line.recipe}{more}, seed {run.seed}: {state}")
     known = [value for value in seconds.values() if value is not None]
     total = f"{len(seconds)} runs to do, about {sum(known) / 60:.0f} min of training"
     if unknown := len(seconds) - len(known):
         total += f", {unknown} of them of unknown length (nothing finished to judge by)"
     return [*text, total]
+
+
+def _state(run: Run, expected: float | None) -> str:
+    if run.result() is not None:
+        return "finished"
+    state = f"epoch {run.epochs_done()}, goes on" if run.epochs_done() else "missing"
+    return state if expected is None else f"{state}, about {expected / 60:.1f} min of training"
 
 
 def _expected(line: Entry, lines: Sequence[Entry]) -> float | None:

@@ -6,10 +6,12 @@ Whatever is killed, calling :func:`reproduce` again goes on and gives the same t
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from mmengine.config import Config
 
 from ..training.config import set_num_classes
 from .compose import RECIPES, Data, Recipe, compose, method_config
@@ -110,6 +112,31 @@ def entries(request: Request) -> list[Entry]:
                 )
             )
     return lines
+
+
+def row_configs(request: Request) -> Iterator[tuple[str, Config]]:
+    """Name and config of every row that can be run, the recipes below each other.
+
+    The images need not be here (:attr:`.Data.elsewhere`), for nothing is prepared to be run.
+    """
+    for row in request.table.rows:
+        if row.method and not method_config(row, request.data.name, request.configs):
+            continue
+        if request.only and row.label not in request.only:
+            continue
+        if row.baseline == "kmeans":  # its own config; the row's is that of the images
+            row = replace(row, config="kmeans")
+        for recipe in request.recipes[:1] if row.method else request.recipes:
+            config = compose(
+                row,
+                recipe,
+                request.data,
+                request.preset,
+                request.configs,
+                epochs=request.epochs,
+                options=request.options,
+            )
+            yield f"{row.label}" if row.method else f"{row.label} ({recipe})", config
 
 
 def _runs(

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, write headroom.json, and print the table."""
     from ..comparison import headroom
+    from ..comparison.headroom_report import headroom_table
     from ..io.jsonfile import write_json
     from ..io.progress import progress_bar
     from ..training import build_config
@@ -46,4 +47,4 @@ def run(args: argparse.Namespace) -> None:
     with progress_bar("Learning") as tell:
         record = headroom.measure_headroom(images, probe, tell)
     write_json(f"{args.out}/headroom.json", record | dict(protocol=dataset.protocol()))
-    print(f"{headroom.headroom_table(record)}\n\nWritten to {args.out}/headroom.json")
+    print(f"{headroom_table(record)}\n\nWritten to {args.out}/headroom.json")

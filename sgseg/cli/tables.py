@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=3, help="how many, from 0")
     more = "2 4 8: train every row with 2 K ... clusters too, to be named"
     add("--clusters-per-class", type=int, nargs="+", default=[], metavar="N", help=more)
+    add("--headroom", type=Path, metavar="FILE", help="headroom.json of sgseg headroom: a column")
     add("--epochs", type=int, help="of the recipe's schedule; default its own")
     add("--minutes", type=float, help="equal training time for every row instead of equal epochs")
     add("--jobs", type=int, help="runs at a time; default one a GPU, or one; on Slurm all")
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     data = tables.Data(*args.data, **known, elsewhere=args.budget)
     size = dict(preset=args.preset, epochs=args.epochs, minutes=args.minutes)
     size |= dict(recipes=args.recipe, seeds=range(args.seeds), options=args.cfg_options)
-    size |= dict(clusters_per_class=args.clusters_per_class)
+    size |= dict(clusters_per_class=args.clusters_per_class, headroom=args.headroom)
     request = tables.Request(table, data, PACKAGED, only=args.rows, root=root, **size)
     if args.budget:
         print(_budget(request, args.utilisation))

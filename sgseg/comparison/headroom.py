@@ -30,20 +30,17 @@ from ..datasets.base import SegDataset
 from ..labelmaps.classical import classical_superpixels
 from ..labelmaps.connectivity import enforce_connectivity, smallest_size
 from ..models.layers import NodeMLP, xavier_
-from ..models.necks.graph_blocks import PointNetBlock
 from ..ops.graph import knn
 from ..ops.matching import IGNORE
 from ..ops.regions import region_means
 from ..ops.superpixel import coordinates
 from ..registry import DATASETS, MODELS
-from .report import grid, spread
+from .headroom_report import ALONE, name_of
 
 Tell = Callable[[int, int], None]
 Features = Callable[[Tensor], Tensor]
 SMALLEST = 8
 """Pixels of a side."""
-ALONE = PointNetBlock.__name__
-"""The block that sees every node by itself."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Probe:
     seeds: Sequence[int] = (0, 1, 2)
     channels: int = 32
     num_blocks: int = 3
-    steps: int = 250
+    steps: int = 200
     batch: int = 8
     rate: float = 1e-2
 
@@ -220,7 +217,7 @@ def measure_headroom(
         for name, place in ways
     ]
     return dict(
-        settings=asdict(probe),
+        settings=asdict(probe) | dict(blocks=list(probe.blocks), seeds=list(probe.seeds)),
         images=len(images),
         regions=len(counts) / len(images),
         majority=100 * float(counts.sum(0).max() / counts.sum()),
@@ -228,32 +225,6 @@ def measure_headroom(
         rows=rows,
         headroom=_best(rows),
     )
-
-
-def headroom_table(record: dict[str, Any]) -> str:
-    """The record for a person, in Markdown."""
-    rows = [
-        [name_of(row), spread(row["accuracy"]), spread(row["gain"]) if "gain" in row else ""]
-        for row in record["rows"]
-    ]
-    best, settings = record["headroom"], record["settings"]
-    return "\n".join(
-        [
-            f"{record['images']} images, {record['regions']:.1f} superpixels each; k = "
-            f"{settings['knn']}; two halves, seeds {', '.join(map(str, settings['seeds']))}.",
-            f"Majority class {record['majority']:.2f} %, bound of the superpixels "
-            f"{record['bound']:.2f} %.",
-            "",
-            *grid(["nodes", "accuracy, with labels", "gained by the graph"], rows),
-            "",
-            f"Headroom: {spread(best['points'])} points, {best['graph']} above {best['nodes']}.",
-        ]
-    )
-
-
-def name_of(row: dict[str, Any]) -> str:
-    """A row as people say it: ``DiffGCN + xy``."""
-    return row["block"].removesuffix("Block") + (" + xy" if row["place"] else "")
 
 
 def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import Any
 
 from ..io.atomic import write_atomically
 from ..visualization.plots import plot_cost, plot_table
+from .headroom_report import demand_same_images, gain_of, in_a_sentence
 from .protocol import in_words, one_protocol
 from .rows import Row, Table
 from .runs import Run
+from .words import grid, spread
 
 SELECT_BY = "mutual_information"
 """The label-free score whose best epoch the table shows."""
@@ -33,6 +35,7 @@ class Entry:
         size: N and k, as they are at this preset.
         runs: one a seed; none for a method that is not in this toolkit yet.
         named: clusters a class -> such runs with so many times the clusters, to be named.
+        block: the row's graph block, and whether its nodes know their place; for the headroom.
         left_out: whether the row was not asked for.
     """
 
@@ -43,6 +46,7 @@ class Entry:
     size: str = ""
     runs: tuple[Run, ...] = ()
     named: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
+    block: tuple[str, bool] | None = None
     left_out: bool = False
 
     def results(self) -> list[dict[str, Any]]:
@@ -81,8 +85,13 @@ def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -
     return max(both, key=lambda epoch: epoch[score])["accuracy"] if both else None
 
 
-def line_of(entry: Entry) -> dict[str, Any]:
-    """The numbers of a line, from the finished runs; lists hold one value a seed."""
+def line_of(entry: Entry, headroom: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The numbers of a line, from the finished runs; lists hold one value a seed.
+
+    Args:
+        entry: the line.
+        headroom: what graph blocks gain on the same images with labels, as ``headroom.json``.
+    """
     results = entry.results()
     trained = [result for result in results if "epochs" in result]
     last = [result["accuracy"] for result in results]
@@ -102,6 +111,7 @@ def line_of(entry: Entry) -> dict[str, Any]:
         miou=[result["miou"] for result in results],
         named=_named(results),
         **{f"named_{factor}k": _named(_results(runs)) for factor, runs in entry.named.items()},
+        headroom=gain_of(headroom, entry.block) if headroom and entry.block else [],
         epochs=sorted({result["epoch"] for result in trained}),
         minutes=[result["training_seconds"] / 60 for result in trained],
         epoch_seconds=[result["training_seconds"] / result["epoch"] for result in trained],
@@ -109,7 +119,13 @@ def line_of(entry: Entry) -> dict[str, Any]:
     )
 
 
-def write_report(table: Table, entries: Sequence[Entry], path: Path, described: str) -> None:
+def write_report(
+    table: Table,
+    entries: Sequence[Entry],
+    path: Path,
+    described: str,
+    headroom: Mapping[str, Any] | None = None,
+) -> None:
     """Write the table as ``PATH.md`` and ``PATH.csv``, and a plot of it as ``PATH.png``.
 
     Args:
@@ -117,12 +133,16 @@ def write_report(table: Table, entries: Sequence[Entry], path: Path, described: 
         entries: the lines.
         path: without suffix.
         described: data, size and length of the runs, in words.
+        headroom: see :func:`line_of`.
 
     Raises:
-        ProtocolError: if two of the scores have unequal protocols.
+        ProtocolError: if two of the scores have unequal protocols, or the headroom is of others.
     """
     protocol = one_protocol([scored for entry in entries for scored in entry.scored()])
-    lines = [line_of(entry) for entry in entries]
+    if headroom:
+        demand_same_images(headroom, protocol)
+        described += f" {in_a_sentence(headroom)}"
+    lines = [line_of(entry, headroom) for entry in entries]
     text = markdown(table, lines, described, protocol)
     write_atomically(path.with_name(f"{path.name}.md"), text.encode())
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
@@ -150,6 +170,7 @@ def markdown(
         "mIoU, last",
         "after naming, K clusters",
         *(f"{key[6:-1]} K clusters" for key in factors),
+        "headroom",
         "epochs",
         "training, min",
         "s an epoch",
@@ -174,6 +195,7 @@ def markdown(
             spread(line["miou"]),
             spread(line["named"]),
             *(spread(line[key]) for key in factors),
+            spread(line["headroom"]),
             ", ".join(map(str, line["epochs"])),
             _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
             _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
@@ -227,13 +249,6 @@ def write_times(
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
 
 
-def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; columns that are empty throughout are left out."""
-    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
-    lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(line[column] for column in kept) + " |" for line in lines]
-
-
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """The table for a program: means and deviations, and each seed's value."""
     out = io.StringIO()
@@ -254,14 +269,6 @@ def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
             writer.writeheader()
         writer.writerow(cells)
     return out.getvalue()
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation (n)."""
-    if not values:
-        return ""
-    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
 
 
 def _number(value: float | None, digits: int, sign: bool = False) -> str:

@@ -9,10 +9,12 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from ..io.jsonfile import read_json
+from ..registry import find
 from ..training.config import set_num_classes
 from .compose import RECIPES, Data, Recipe, compose, method_config
 from .jobs import Jobs, run_all
@@ -37,6 +39,7 @@ class Request:
         options: ``a.b.c=value`` overrides of every row.
         clusters_per_class: further trainings of every row, each with so many times the clusters,
             for the accuracy of a person who names them.
+        headroom: a ``headroom.json`` of the same images, for its column.
         only: labels of the rows to run; the others stand with the published number. Default all.
         root: below it everything is written.
 
@@ -54,6 +57,7 @@ class Request:
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     clusters_per_class: Sequence[int] = ()
+    headroom: Path | None = None
     only: Sequence[str] = ()
     root: Path = Path("work_dirs/tables")
 
@@ -95,19 +99,19 @@ def entries(request: Request) -> list[Entry]:
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
-            empty = dict.fromkeys([1, *request.clusters_per_class], ())
-            runs, size = (
-                (empty, "") if left_out or not known else _runs(request, row, recipe, label)
-            )
+            made = _Prepared(dict.fromkeys((1, *request.clusters_per_class), ()))
+            if known and not left_out:
+                made = _prepared(request, row, recipe, label)
             lines.append(
                 Entry(
                     row=row,
                     recipe=label,
                     paper=row.paper.get(request.data.name),
                     elsewhere=row.paper.get("coco15"),
-                    size=size,
-                    runs=runs[1],
-                    named={factor: runs[factor] for factor in request.clusters_per_class},
+                    size=made.size,
+                    runs=made.runs[1],
+                    named={factor: made.runs[factor] for factor in request.clusters_per_class},
+                    block=made.block,
                     left_out=left_out,
                 )
             )
@@ -127,23 +131,12 @@ def row_configs(request: Request) -> Iterator[tuple[str, Config]]:
         if row.baseline == "kmeans":  # its own config; the row's is that of the images
             row = replace(row, config="kmeans")
         for recipe in request.recipes[:1] if row.method else request.recipes:
-            config = compose(
-                row,
-                recipe,
-                request.data,
-                request.preset,
-                request.configs,
-                epochs=request.epochs,
-                options=request.options,
-            )
-            yield f"{row.label}" if row.method else f"{row.label} ({recipe})", config
+            label = row.label if row.method else f"{row.label} ({recipe})"
+            yield label, _composed(request, row, recipe)
 
 
-def _runs(
-    request: Request, row: Row, recipe: Recipe, label: str
-) -> tuple[dict[int, tuple[Run, ...]], str]:
-    """Clusters a class -> a run for each seed; and N and k as they are at this size."""
-    config = compose(
+def _composed(request: Request, row: Row, recipe: Recipe) -> Config:
+    return compose(
         row,
         recipe,
         request.data,
@@ -152,6 +145,19 @@ def _runs(
         epochs=request.epochs,
         options=request.options,
     )
+
+
+class _Prepared(NamedTuple):
+    """The runs of a line, by clusters a class; N and k as they are; see :class:`.Entry`."""
+
+    runs: dict[int, tuple[Run, ...]]
+    size: str = ""
+    block: tuple[str, bool] | None = None
+
+
+def _prepared(request: Request, row: Row, recipe: Recipe, label: str) -> _Prepared:
+    """A run for each seed and number of clusters."""
+    config = _composed(request, row, recipe)
     preset = row.preset or request.preset
     minutes = None if row.baseline else request.minutes
     clusters, runs = int(config.model.decode_head.num_classes), {}
@@ -161,13 +167,16 @@ def _runs(
         prefix = "-".join((request.data.label, scale, row.baseline or label))
         folder = prepare(request.root, prefix, config, row.baseline, minutes)
         runs[factor] = tuple(Run(folder, seed) for seed in request.seeds)
-    sizes = []
-    if row.method is None and row.baseline != "kmeans":
-        if config.model.get("backbone"):
-            sizes.append(f"N {config.model.backbone.num_superpixels}")
-        if config.model.get("neck"):
-            sizes.append(f"k {config.model.neck.knn}")
-    return runs, ", ".join(sizes)
+    if row.method is not None or row.baseline == "kmeans":
+        return _Prepared(runs)
+    sizes, block = [], None
+    if config.model.get("backbone"):
+        sizes.append(f"N {config.model.backbone.num_superpixels}")
+    if neck := config.model.get("neck"):
+        sizes.append(f"k {neck.knn}")
+        kind = find((neck.get("block") or dict(type="DiffGCNBlock"))["type"])
+        block = kind.__name__, bool(neck.get("use_position", True))
+    return _Prepared(runs, ", ".join(sizes), block)
 
 
 def reproduce(
@@ -193,12 +202,14 @@ def reproduce(
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is finished has been written.
     """
     lines = entries(request)
+    headroom = None if request.headroom is None else read_json(request.headroom)
     missing = [] if report_only else unfinished(lines)
     done = len({run for line in lines for run in line.all_runs()}) - len(unfinished(lines))
     say(f"{request.table.title}: {done} runs finished, {len(missing)} to do")
 
     def report() -> None:
-        write_report(request.table, lines, request.root / request.name, describe(request))
+        path = request.root / request.name
+        write_report(request.table, lines, path, describe(request), headroom)
 
     try:
         failed = run_all(missing, jobs or Jobs(), say, report) if missing else []

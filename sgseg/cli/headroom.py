@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config", help="whose scored images are taken; default sgseg_diffgcn_folder")
     add_shared(parser, "--label-map", "--bands", "--value-range", "--cfg-options")
     add("--size", type=int, help="of the images, in pixels; default the config's")
+    add("--model", metavar="PTH", help="a trained model: its class probabilities are features too")
     add("--num-superpixels", type=int, default=64, help="of SLIC, an image")
     add("--blocks", nargs="+", default=["DGCNNBlock", "DiffGCNBlock"], help="registered blocks")
     add("--knn", type=int, default=8, help="neighbours of a node, by place")
@@ -42,9 +43,11 @@ def run(args: argparse.Namespace) -> None:
     config = build_config(name, options=args.cfg_options, training=False, **given)
     dataset = headroom.scored_set(config, args.size)
     probe = headroom.Probe(args.num_superpixels, args.blocks, args.knn, range(args.seeds))
+    features = None if args.model is None else headroom.class_codes(args.model)
     with progress_bar("Superpixels") as tell:
-        images = headroom.read_nodes(dataset, probe, args.limit, tell=tell)
+        images = headroom.read_nodes(dataset, probe, args.limit, features, tell)
     with progress_bar("Learning") as tell:
         record = headroom.measure_headroom(images, probe, tell)
-    write_json(f"{args.out}/headroom.json", record | dict(protocol=dataset.protocol()))
+    record |= dict(model=args.model, protocol=dataset.protocol())
+    write_json(f"{args.out}/headroom.json", record)
     print(f"{headroom_table(record)}\n\nWritten to {args.out}/headroom.json")

@@ -19,6 +19,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -27,6 +28,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..datasets.base import SegDataset
+from ..inference import Segmenter
+from ..inference.network import probabilities
 from ..labelmaps.classical import classical_superpixels
 from ..labelmaps.connectivity import enforce_connectivity, smallest_size
 from ..models.layers import NodeMLP, xavier_
@@ -115,6 +118,12 @@ def scored_set(config: Config, size: int | None = None) -> SegDataset:
         for part in sized:
             part["size"] = size
     return DATASETS.build(dataset)
+
+
+def class_codes(checkpoint: str | Path) -> Features:
+    """Class probabilities of a trained model, as further features of the nodes."""
+    network = Segmenter(checkpoint).network
+    return lambda image: probabilities(network, image[None].float() / 255)[0].cpu()
 
 
 def nodes_of(
@@ -208,13 +217,9 @@ def measure_headroom(
             finished = number * len(ways) + done + 1
             tell(finished * len(images), len(ways) * len(probe.seeds) * len(images))
     rows = [
-        dict(block=name, place=place, accuracy=scores[name, place])
-        | (
-            {}
-            if name == ALONE
-            else dict(gain=_differences(scores[name, place], scores[ALONE, place]))
-        )
-        for name, place in ways
+        dict(block=name, place=place, accuracy=values)
+        | ({} if name == ALONE else dict(gain=_differences(values, scores[ALONE, place])))
+        for (name, place), values in scores.items()
     ]
     return dict(
         settings=asdict(probe) | dict(blocks=list(probe.blocks), seeds=list(probe.seeds)),

@@ -69,6 +69,19 @@ def test_a_node_is_the_mean_and_deviation_of_its_region() -> None:
         ]
 
 
+def test_further_features_are_pooled() -> None:
+    """Maps of any kind give their means, for example the class probabilities of a model."""
+    image = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    truth = torch.zeros(16, 16, dtype=torch.long)
+    ramp = torch.arange(256.0).view(1, 16, 16)
+    probe = Probe(num_superpixels=9, knn=2)
+    nodes = nodes_of(image, truth, 2, probe, lambda image: torch.cat([ramp, 2 * ramp]))
+    assert nodes.feature.shape[1] == 3 + 3 + 2
+    torch.testing.assert_close(nodes.feature[:, 7], 2 * nodes.feature[:, 6])
+    sizes = nodes.counts.sum(1)
+    assert float((nodes.feature[:, 6] * sizes).sum() / sizes.sum()) == pytest.approx(127.5)
+
+
 def test_a_graph_gains_where_neighbours_decide() -> None:
     """A class that neighbours' colours tell: far above nodes alone, which are near chance."""
     images = made(16)

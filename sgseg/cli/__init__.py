@@ -17,7 +17,7 @@ from .arguments import UsageError
 COMMANDS = (
     *("demo", "train", "test", "predict", "export"),
     *("prepare", "verify", "browse", "config", "plan"),
-    *("baselines", "superpixels", "tables"),
+    *("baselines", "headroom", "superpixels", "tables"),
 )
 
 

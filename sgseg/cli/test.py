@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> None:
     given, checkpoint = config_and(args.paths, 1, PATHS)
     config = config_for(checkpoint, given, training=False, **config_arguments(args))
     record = test(config, checkpoint)
+    named = record["named_accuracy"]
     print(
         f"accuracy {record['accuracy']:.2f} %, mIoU {record['miou']:.2f} %, "
+        f"after naming {'-' if named is None else f'{named:.2f} %'}, "
         f"{record['images']} images; {config.work_dir}/eval.json"
     )
     for name, part in record.get("subsets", {}).items():

@@ -6,7 +6,7 @@ from .correlation import correlate
 from .demo import run_demo
 from .jobs import Jobs
 from .rows import load_table
-from .tables import Request, entries, plan, reproduce, time_table
+from .tables import Request, entries, plan, reproduce, row_configs, time_table
 
 __all__ = [
     "Baselines",
@@ -19,6 +19,7 @@ __all__ = [
     "measure_baselines",
     "plan",
     "reproduce",
+    "row_configs",
     "run_demo",
     "time_table",
 ]

@@ -36,6 +36,7 @@ class Data:
         num_classes: clusters K; default the data set's, for ``folder`` its number of classes.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for ``folder``.
         bands: of the images, for ``folder``; default 3.
+        elsewhere: the images are on another machine: rows can be counted, not run.
     """
 
     name: str
@@ -43,10 +44,13 @@ class Data:
     num_classes: int | None = None
     label_map: str | None = None
     bands: int | None = None
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in DATA_SETS:
             raise ValueError(f"--data {self.name}: choose {', '.join(DATA_SETS)}")
+        if self.elsewhere:
+            return
         if (self.root is None) != (self.name == "mosaic"):
             raise ValueError(
                 f"--data {self.name}: " + ("takes no folder" if self.root else "needs its folder")

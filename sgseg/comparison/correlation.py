@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 from ..evaluation.label_free import NAMES
 from ..io.atomic import write_atomically
 from ..io.jsonfile import read_json_if_whole
-from .report import grid
 from .runs import RESULT
+from .words import grid
 
 FEWEST = 4
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..io.atomic import write_atomically
 from ..visualization.plots import plot_cost, plot_table
+from .headroom_report import demand_same_images, gain_of, in_a_sentence
 from .protocol import in_words, one_protocol
 from .rows import Row, Table
 from .runs import Run
+from .words import grid, spread
 
 SELECT_BY = "mutual_information"
 """The label-free score whose best epoch the table shows."""
@@ -31,6 +34,8 @@ class Entry:
         elsewhere: the published number on COCO-Stuff, for the order of the rows.
         size: N and k, as they are at this preset.
         runs: one a seed; none for a method that is not in this toolkit yet.
+        named: clusters a class -> such runs with so many times the clusters, to be named.
+        block: the row's graph block, and whether its nodes know their place; for the headroom.
         left_out: whether the row was not asked for.
     """
 
@@ -40,11 +45,38 @@ class Entry:
     elsewhere: float | None = None
     size: str = ""
     runs: tuple[Run, ...] = ()
+    named: Mapping[int, tuple[Run, ...]] = field(default_factory=dict)
+    block: tuple[str, bool] | None = None
     left_out: bool = False
 
     def results(self) -> list[dict[str, Any]]:
         """Results of the finished runs."""
-        return [result for run in self.runs if (result := run.result()) is not None]
+        return _results(self.runs)
+
+    def all_runs(self) -> tuple[Run, ...]:
+        """The runs, and those with more clusters."""
+        return (*self.runs, *(run for runs in self.named.values() for run in runs))
+
+    def scored(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Name and protocol of every score, the clusters of :attr:`named` counted a class."""
+        found = []
+        for factor, runs in ({1: self.runs} | dict(self.named)).items():
+            for result in _results(runs):
+                name = f"{self.row.label} ({self.recipe}, seed {result['seed']}"
+                name += f", {factor} clusters a class)" if factor > 1 else ")"
+                protocol = result["protocol"]
+                clusters = protocol["clusters"] if factor == 1 else protocol["clusters"] // factor
+                found.append((name, protocol | dict(clusters=clusters)))
+        return found
+
+
+def _results(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [result for run in runs if (result := run.result()) is not None]
+
+
+def _named(results: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Accuracies after naming; runs of an earlier version, and of one image, have none."""
+    return [value for result in results if (value := result.get("named_accuracy")) is not None]
 
 
 def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -> float | None:
@@ -53,8 +85,13 @@ def selected_without_labels(result: Mapping[str, Any], score: str = SELECT_BY) -
     return max(both, key=lambda epoch: epoch[score])["accuracy"] if both else None
 
 
-def line_of(entry: Entry) -> dict[str, Any]:
-    """The numbers of a line, from the finished runs; lists hold one value a seed."""
+def line_of(entry: Entry, headroom: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The numbers of a line, from the finished runs; lists hold one value a seed.
+
+    Args:
+        entry: the line.
+        headroom: what graph blocks gain on the same images with labels, as ``headroom.json``.
+    """
     results = entry.results()
     trained = [result for result in results if "epochs" in result]
     last = [result["accuracy"] for result in results]
@@ -72,6 +109,9 @@ def line_of(entry: Entry) -> dict[str, Any]:
         untrained=[result["untrained"] for result in trained],
         majority=results[0]["majority"] if results else None,
         miou=[result["miou"] for result in results],
+        named=_named(results),
+        **{f"named_{factor}k": _named(_results(runs)) for factor, runs in entry.named.items()},
+        headroom=gain_of(headroom, entry.block) if headroom and entry.block else [],
         epochs=sorted({result["epoch"] for result in trained}),
         minutes=[result["training_seconds"] / 60 for result in trained],
         epoch_seconds=[result["training_seconds"] / result["epoch"] for result in trained],
@@ -79,7 +119,13 @@ def line_of(entry: Entry) -> dict[str, Any]:
     )
 
 
-def write_report(table: Table, entries: Sequence[Entry], path: Path, described: str) -> None:
+def write_report(
+    table: Table,
+    entries: Sequence[Entry],
+    path: Path,
+    described: str,
+    headroom: Mapping[str, Any] | None = None,
+) -> None:
     """Write the table as ``PATH.md`` and ``PATH.csv``, and a plot of it as ``PATH.png``.
 
     Args:
@@ -87,18 +133,16 @@ def write_report(table: Table, entries: Sequence[Entry], path: Path, described: 
         entries: the lines.
         path: without suffix.
         described: data, size and length of the runs, in words.
+        headroom: see :func:`line_of`.
 
     Raises:
-        ProtocolError: if two of the scores have unequal protocols.
+        ProtocolError: if two of the scores have unequal protocols, or the headroom is of others.
     """
-    protocol = one_protocol(
-        [
-            (f"{entry.row.label} ({entry.recipe}, seed {result['seed']})", result["protocol"])
-            for entry in entries
-            for result in entry.results()
-        ]
-    )
-    lines = [line_of(entry) for entry in entries]
+    protocol = one_protocol([scored for entry in entries for scored in entry.scored()])
+    if headroom:
+        demand_same_images(headroom, protocol)
+        described += f" {in_a_sentence(headroom)}"
+    lines = [line_of(entry, headroom) for entry in entries]
     text = markdown(table, lines, described, protocol)
     write_atomically(path.with_name(f"{path.name}.md"), text.encode())
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
@@ -111,6 +155,7 @@ def markdown(
     table: Table, lines: Sequence[Mapping[str, Any]], described: str, protocol: Mapping[str, Any]
 ) -> str:
     """The table for a person."""
+    factors = [key for key in (lines[0] if lines else ()) if re.fullmatch(r"named_\d+k", key)]
     heads = [
         table.column,
         "size",
@@ -123,6 +168,9 @@ def markdown(
         "Random CNN (untrained)",
         "majority class",
         "mIoU, last",
+        "after naming, K clusters",
+        *(f"{key[6:-1]} K clusters" for key in factors),
+        "headroom",
         "epochs",
         "training, min",
         "s an epoch",
@@ -145,6 +193,9 @@ def markdown(
             spread(line["untrained"]),
             _number(line["majority"], 2),
             spread(line["miou"]),
+            spread(line["named"]),
+            *(spread(line[key]) for key in factors),
+            spread(line["headroom"]),
             ", ".join(map(str, line["epochs"])),
             _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
             _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
@@ -198,13 +249,6 @@ def write_times(
     write_atomically(path.with_name(f"{path.name}.csv"), as_csv(lines).encode())
 
 
-def grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table; columns that are empty throughout are left out."""
-    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
-    lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(line[column] for column in kept) + " |" for line in lines]
-
-
 def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """The table for a program: means and deviations, and each seed's value."""
     out = io.StringIO()
@@ -227,14 +271,6 @@ def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation (n)."""
-    if not values:
-        return ""
-    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
-
-
 def _number(value: float | None, digits: int, sign: bool = False) -> str:
     return "" if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
@@ -245,6 +281,9 @@ def _notes(entry: Entry, results: Sequence[Mapping[str, Any]]) -> str:
     notes = []
     if len(results) < len(entry.runs):
         notes.append(f"{len(entry.runs) - len(results)} of {len(entry.runs)} seeds unfinished")
+    for factor, runs in entry.named.items():
+        if missing := len(runs) - len(_results(runs)):
+            notes.append(f"{missing} of {len(runs)} seeds at {factor} K unfinished")
     collapsed = [r["seed"] for r in results if r.get("collapsed")]
     if collapsed:
         kinds = sorted({kind for r in results for kind in r.get("collapsed", ())})

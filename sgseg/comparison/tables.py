@@ -6,11 +6,16 @@ Whatever is killed, calling :func:`reproduce` again goes on and gives the same t
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mmengine.config import Config
+
+from ..io.jsonfile import read_json
+from ..registry import find
+from ..training.config import set_num_classes
 from .compose import RECIPES, Data, Recipe, compose, method_config
 from .jobs import Jobs, run_all
 from .report import Entry, write_report, write_times
@@ -32,6 +37,9 @@ class Request:
         epochs: of the recipe's full schedule; default the recipe's own.
         minutes: training time of every row instead: as many epochs as fit.
         options: ``a.b.c=value`` overrides of every row.
+        clusters_per_class: further trainings of every row, each with so many times the clusters,
+            for the accuracy of a person who names them.
+        headroom: a ``headroom.json`` of the same images, for its column.
         only: labels of the rows to run; the others stand with the published number. Default all.
         root: below it everything is written.
 
@@ -48,6 +56,8 @@ class Request:
     epochs: int | None = None
     minutes: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    clusters_per_class: Sequence[int] = ()
+    headroom: Path | None = None
     only: Sequence[str] = ()
     root: Path = Path("work_dirs/tables")
 
@@ -63,6 +73,11 @@ class Request:
         if not self.seeds or not self.recipes:
             raise ValueError(
                 "a result is a set of seeds of a recipe: give one seed and one recipe at least"
+            )
+        if any(factor < 2 for factor in self.clusters_per_class):
+            raise ValueError(
+                f"--clusters-per-class {' '.join(map(str, self.clusters_per_class))}: give numbers "
+                "from 2 up; one cluster a class is what every row has"
             )
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"--minutes {self.minutes}: must be > 0")
@@ -84,24 +99,44 @@ def entries(request: Request) -> list[Entry]:
         single = row.method is not None or row.baseline == "kmeans"  # no recipe of ours in it
         for recipe in request.recipes[:1] if single else request.recipes:
             label = row.method or "none" if single else recipe
-            runs, size = ((), "") if left_out or not known else _runs(request, row, recipe, label)
+            made = _Prepared(dict.fromkeys((1, *request.clusters_per_class), ()))
+            if known and not left_out:
+                made = _prepared(request, row, recipe, label)
             lines.append(
                 Entry(
                     row=row,
                     recipe=label,
                     paper=row.paper.get(request.data.name),
                     elsewhere=row.paper.get("coco15"),
-                    size=size,
-                    runs=runs,
+                    size=made.size,
+                    runs=made.runs[1],
+                    named={factor: made.runs[factor] for factor in request.clusters_per_class},
+                    block=made.block,
                     left_out=left_out,
                 )
             )
     return lines
 
 
-def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple[Run, ...], str]:
-    """A run for each seed, and N and k as they are at this size."""
-    config = compose(
+def row_configs(request: Request) -> Iterator[tuple[str, Config]]:
+    """Name and config of every row that can be run, the recipes below each other.
+
+    The images need not be here (:attr:`.Data.elsewhere`), for nothing is prepared to be run.
+    """
+    for row in request.table.rows:
+        if row.method and not method_config(row, request.data.name, request.configs):
+            continue
+        if request.only and row.label not in request.only:
+            continue
+        if row.baseline == "kmeans":  # its own config; the row's is that of the images
+            row = replace(row, config="kmeans")
+        for recipe in request.recipes[:1] if row.method else request.recipes:
+            label = row.label if row.method else f"{row.label} ({recipe})"
+            yield label, _composed(request, row, recipe)
+
+
+def _composed(request: Request, row: Row, recipe: Recipe) -> Config:
+    return compose(
         row,
         recipe,
         request.data,
@@ -110,21 +145,38 @@ def _runs(request: Request, row: Row, recipe: Recipe, label: str) -> tuple[tuple
         epochs=request.epochs,
         options=request.options,
     )
+
+
+class _Prepared(NamedTuple):
+    """The runs of a line, by clusters a class; N and k as they are; see :class:`.Entry`."""
+
+    runs: dict[int, tuple[Run, ...]]
+    size: str = ""
+    block: tuple[str, bool] | None = None
+
+
+def _prepared(request: Request, row: Row, recipe: Recipe, label: str) -> _Prepared:
+    """A run for each seed and number of clusters."""
+    config = _composed(request, row, recipe)
     preset = row.preset or request.preset
-    folder = prepare(
-        request.root,
-        "-".join((request.data.label, preset, row.baseline or label)),
-        config,
-        row.baseline,
-        None if row.baseline else request.minutes,
-    )
-    sizes = []
-    if row.method is None and row.baseline != "kmeans":
-        if config.model.get("backbone"):
-            sizes.append(f"N {config.model.backbone.num_superpixels}")
-        if config.model.get("neck"):
-            sizes.append(f"k {config.model.neck.knn}")
-    return tuple(Run(folder, seed) for seed in request.seeds), ", ".join(sizes)
+    minutes = None if row.baseline else request.minutes
+    clusters, runs = int(config.model.decode_head.num_classes), {}
+    for factor in (1, *request.clusters_per_class):
+        set_num_classes(config, factor * clusters)
+        scale = preset if factor == 1 else f"{preset}_{factor}k"
+        prefix = "-".join((request.data.label, scale, row.baseline or label))
+        folder = prepare(request.root, prefix, config, row.baseline, minutes)
+        runs[factor] = tuple(Run(folder, seed) for seed in request.seeds)
+    if row.method is not None or row.baseline == "kmeans":
+        return _Prepared(runs)
+    sizes, block = [], None
+    if config.model.get("backbone"):
+        sizes.append(f"N {config.model.backbone.num_superpixels}")
+    if neck := config.model.get("neck"):
+        sizes.append(f"k {neck.knn}")
+        kind = find((neck.get("block") or dict(type="DiffGCNBlock"))["type"])
+        block = kind.__name__, bool(neck.get("use_position", True))
+    return _Prepared(runs, ", ".join(sizes), block)
 
 
 def reproduce(
@@ -150,12 +202,14 @@ def reproduce(
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what is finished has been written.
     """
     lines = entries(request)
+    headroom = None if request.headroom is None else read_json(request.headroom)
     missing = [] if report_only else unfinished(lines)
-    done = sum(len(line.runs) for line in lines) - len(unfinished(lines))
+    done = len({run for line in lines for run in line.all_runs()}) - len(unfinished(lines))
     say(f"{request.table.title}: {done} runs finished, {len(missing)} to do")
 
     def report() -> None:
-        write_report(request.table, lines, request.root / request.name, describe(request))
+        path = request.root / request.name
+        write_report(request.table, lines, path, describe(request), headroom)
 
     try:
         failed = run_all(missing, jobs or Jobs(), say, report) if missing else []
@@ -181,7 +235,7 @@ def describe(request: Request) -> str:
 
 def unfinished(lines: Sequence[Entry]) -> list[Run]:
     """Missing runs: begun ones first, then seed by seed; a run that rows share stands once."""
-    runs = dict.fromkeys(run for line in lines for run in line.runs if run.result() is None)
+    runs = dict.fromkeys(run for line in lines for run in line.all_runs() if run.result() is None)
     return sorted(runs, key=lambda run: (not run.epochs_done(), run.seed))
 
 
@@ -193,18 +247,25 @@ def plan(lines: Sequence[Entry]) -> list[str]:
         if not line.runs:
             why = "left out (--rows)" if line.left_out else "not in this toolkit yet"
             text.append(f"{line.row.label}: published number only, {why}")
-        for run in line.runs:
-            state = "finished"
-            if run.result() is None:
-                state = f"epoch {run.epochs_done()}, goes on" if run.epochs_done() else "missing"
-                seconds[run] = expected = _expected(line, lines)
-                state += "" if expected is None else f", about {expected / 60:.1f} min of training"
-            text.append(f"{line.row.label}, {line.recipe}, seed {run.seed}: {state}")
+        for factor, runs in ({1: line.runs} | dict(line.named)).items():
+            more = "" if factor == 1 else f", {factor} K clusters"
+            for run in runs:
+                if run.result() is None:
+                    seconds[run] = _expected(line, lines)
+                state = _state(run, seconds.get(run))
+                text.append(f"{line.row.label}, {line.recipe}{more}, seed {run.seed}: {state}")
     known = [value for value in seconds.values() if value is not None]
     total = f"{len(seconds)} runs to do, about {sum(known) / 60:.0f} min of training"
     if unknown := len(seconds) - len(known):
         total += f", {unknown} of them of unknown length (nothing finished to judge by)"
     return [*text, total]
+
+
+def _state(run: Run, expected: float | None) -> str:
+    if run.result() is not None:
+        return "finished"
+    state = f"epoch {run.epochs_done()}, goes on" if run.epochs_done() else "missing"
+    return state if expected is None else f"{state}, about {expected / 60:.1f} min of training"
 
 
 def _expected(line: Entry, lines: Sequence[Entry]) -> float | None:

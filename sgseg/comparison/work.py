@@ -21,6 +21,9 @@ from .baselines import kmeans_record, majority_of, untrained_record
 from .length import chosen_epochs
 from .runs import RESULT, Run
 
+_SCORES = ("accuracy", "miou", "named_accuracy", "protocol")
+"""What a result takes from the record of an evaluation."""
+
 
 def work(run: Run) -> None:
     """Finish a run and write its ``result.json``; wait for a process that is at it already."""
@@ -34,7 +37,7 @@ def work(run: Run) -> None:
         else:
             measure = dict(kmeans=kmeans_record, untrained=untrained_record)[row["baseline"]]
             record = measure(config)
-            result = {key: record[key] for key in ("accuracy", "miou", "protocol")}
+            result = {key: record[key] for key in _SCORES}
             result["majority"] = majority_of(record)
         write_json(run.folder / RESULT, result | dict(seed=run.seed))
 
@@ -58,8 +61,6 @@ def _trained(run: Run, config: Config, minutes: float | None) -> dict[str, Any]:
         max_epochs=config.train_cfg.max_epochs,
         checkpoint=last.path.name,
         checkpoint_bytes=last.path.stat().st_size,
-        accuracy=record["accuracy"],
-        miou=record["miou"],
         best=record["best"],
         untrained=untrained,
         majority=majority_of(record),
@@ -67,7 +68,7 @@ def _trained(run: Run, config: Config, minutes: float | None) -> dict[str, Any]:
         minutes=minutes,
         collapsed=sorted({warning["kind"] for warning in guard}),
         epochs=epoch_records(run.folder),
-        protocol=record["protocol"],
+        **{key: record[key] for key in _SCORES},
     )
 
 

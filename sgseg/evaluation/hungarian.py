@@ -12,11 +12,27 @@ from mmengine.dist import all_reduce
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from ..ops.matching import IGNORE, IntArray, absence, hungarian, majority, scores
+from ..ops.matching import (
+    IGNORE,
+    IntArray,
+    absence,
+    hungarian,
+    majority,
+    named_accuracy,
+    scores,
+)
 from ..registry import METRICS
 from .confusion import ConfusionCounts
 
 MATCHING_RULE = "one-to-one (Hungarian) over all scored pixels of the whole set"
+NAMING_RULE = (
+    "each cluster has the class it mostly holds in the images of even number, scored on those of "
+    "odd number, and the other way round"
+)
+_UNNAMED = (
+    "none: the scored images of even or of odd number have no labelled pixel, and names given on "
+    "one half are scored on the other; score two images or more"
+)
 
 
 @METRICS.register_module()
@@ -26,6 +42,10 @@ class HungarianMetric(BaseMetric):
     The matrix is all that is kept, however many images there are; it is summed over ranks, and
     the number of images seen must equal the size of the data set, so that padded samples cannot
     count twice. Source: section 4.1 of the paper, protocol of IIC.
+
+    ``named_accuracy`` is what a person reaches who names each cluster: names are given on one half
+    of the images and scored on the other (:func:`sgseg.ops.matching.named_accuracy`). So each
+    half has a matrix, the halves being the even and the odd numbers of the images.
 
     Where the data set names subsets (its splits), each has a matrix of its own, and the record
     holds its score under its own matching as well: the ``val2017`` numbers of later papers come
@@ -48,7 +68,10 @@ class HungarianMetric(BaseMetric):
     """
 
     default_prefix = ""
-    SCORES = ("accuracy", "miou", "mean_class_accuracy", "many_to_one", "usage_entropy")
+    SCORES = (
+        *("accuracy", "miou", "mean_class_accuracy", "many_to_one", "named_accuracy"),
+        "usage_entropy",
+    )
 
     def __init__(self, num_clusters: int, num_classes: int | None = None) -> None:
         # No prefix, and no files: the base class would collect through a folder in the
@@ -86,8 +109,8 @@ class HungarianMetric(BaseMetric):
 
         Args:
             data_batch: not looked at.
-            data_samples: records with ``pred`` (H, W) and ``gt`` (H, W), and ``index`` where the
-                data set has subsets.
+            data_samples: records with ``pred`` (H, W), ``gt`` (H, W) and ``index``, the number of
+                the image in the data set.
         """
         classes, spans = len(self.class_names), list(self.subsets.values())
         for sample in data_samples:
@@ -99,12 +122,12 @@ class HungarianMetric(BaseMetric):
             predicted, truth = torch.as_tensor(sample["pred"]), torch.as_tensor(sample["gt"])
             if self._counts is None:
                 self._counts = ConfusionCounts(
-                    len(spans) + 1, self.num_clusters, classes, predicted.device
+                    2 * (len(spans) + 1), self.num_clusters, classes, predicted.device
                 )
-            index = sample["index"] if spans else -1
+            index = sample["index"]
             inside = (n for n, (start, end) in enumerate(spans) if start <= index < end)
-            part = next(inside, len(spans))  # the last matrix is for images of no subset
-            self._counts.add(part, predicted, truth.to(predicted.device))
+            part = next(inside, len(spans))  # the last two matrices are for images of no subset
+            self._counts.add(2 * part + index % 2, predicted, truth.to(predicted.device))
         self._seen += len(data_samples)
 
     def evaluate(self, size: int) -> dict[str, float]:
@@ -114,10 +137,11 @@ class HungarianMetric(BaseMetric):
             size: number of images in the data set.
 
         Returns:
-            Percentages ``accuracy``, ``miou``, ``mean_class_accuracy``, ``many_to_one``, and
-            ``usage_entropy`` of the clusters as a share of its bound (0 = collapsed, 1 = even).
+            Percentages ``accuracy``, ``miou``, ``mean_class_accuracy``, ``many_to_one``,
+            ``named_accuracy`` (nan with less than two images), and ``usage_entropy`` of the
+            clusters as a share of its bound (0 = collapsed, 1 = even).
         """
-        shape = (len(self.subsets) + 1, self.num_clusters, len(self.class_names))
+        shape = (2 * (len(self.subsets) + 1), self.num_clusters, len(self.class_names))
         total = torch.zeros(shape, dtype=torch.int64)  # of a rank without an image
         if self._counts is not None:
             total = torch.from_numpy(self._counts.take().copy())
@@ -130,8 +154,9 @@ class HungarianMetric(BaseMetric):
                 f"HungarianMetric: {int(seen)} images were evaluated, the data set has {size}. "
                 "Use a sampler with round_up=False and shuffle=False for evaluation"
             )
-        parts = total.numpy()  # (subsets and the rest, clusters, classes)
-        result = self.compute_metrics(parts.sum(0), size)
+        halves = total.numpy().reshape(-1, 2, *shape[1:])  # (subsets and the rest, halves, K, C)
+        result = self.compute_metrics(halves.sum(0), size)
+        parts = halves.sum(1)  # (subsets and the rest, clusters, classes)
         for (name, (start, end)), counts in zip(self.subsets.items(), parts, strict=False):
             matched = scores(counts, hungarian(counts))
             self.record.setdefault("subsets", {})[name] = dict(
@@ -144,7 +169,8 @@ class HungarianMetric(BaseMetric):
         return result
 
     def compute_metrics(self, results: IntArray, size: int = 0) -> dict[str, float]:  # type: ignore[override]
-        """Match and score the summed matrix ``results``; fills ``record``."""
+        """Match and score the matrices of both halves, (2, K, C); fills ``record``."""
+        named, results = named_accuracy(results), results.sum(0)  # (clusters, classes)
         names, pixels = self.class_names, results.sum(0)  # (classes,)
         if not results.sum():
             raise ValueError(
@@ -161,12 +187,16 @@ class HungarianMetric(BaseMetric):
             miou=_percent(matched.miou),
             mean_class_accuracy=_percent(float(np.nanmean(matched.class_accuracy))),
             many_to_one=_percent(loose.accuracy),
+            named_accuracy=_percent(named),
             usage_entropy=_usage_entropy(results),
         )
         each = zip(names, matched.class_accuracy, matched.class_iou, pixels, strict=True)
         described = dict((self.dataset_meta or {}).get("protocol", {}))
         protocol = dict(clusters=self.num_clusters, ignore=IGNORE, matching=MATCHING_RULE)
+        known = not np.isnan(named)
         self.record = result | dict(
+            named_accuracy=result["named_accuracy"] if known else None,
+            naming=NAMING_RULE if known else _UNNAMED,
             per_class=[
                 dict(name=name, accuracy=_percent(accuracy), iou=_percent(iou), pixels=int(count))
                 for name, accuracy, iou, count in each

@@ -55,6 +55,27 @@ def majority(confusion: npt.ArrayLike) -> IntArray:
     return np.where(counts.sum(1) > 0, counts.argmax(1), UNMATCHED).astype(np.int64)
 
 
+def named_accuracy(halves: npt.ArrayLike) -> float:
+    """Accuracy of somebody who names each cluster after looking at half of the images.
+
+    A cluster takes the class it mostly holds in one half, many to one, and its pixels of the other
+    half are scored by that name; both ways, so every pixel is scored once. Pixels of a cluster
+    that the named half lacks count as wrong.
+
+    Args:
+        halves: (2, K_pred, K_true) counts of the two halves.
+
+    Returns:
+        A fraction in [0, 1]; nan where a half has no pixel, for nothing is named then.
+    """
+    first, second = (_checked(half) for half in np.asarray(halves))
+    if not first.any() or not second.any():
+        return float("nan")
+    ways = ((first, second), (second, first))
+    hits = (scores(other, majority(named)).accuracy * other.sum() for named, other in ways)
+    return float(sum(hits) / (first.sum() + second.sum()))
+
+
 def scores(confusion: npt.ArrayLike, mapping: npt.ArrayLike) -> Scores:
     """Accuracy and intersection over union under a mapping.
 

@@ -32,6 +32,7 @@ TOOLS = {
     "prepare_data": "prepare",
     "print_config": "config",
     "baselines": "baselines",
+    "headroom": "headroom",
     "demo": "demo",
 }
 

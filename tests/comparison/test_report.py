@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,29 @@ def test_every_part_of_a_protocol_counts(key: str) -> None:
         one_protocol([("a", PROTOCOL), ("b", other)])
     sobel = [*PROTOCOL["transforms"][:1], "Sobel(include_rgb=True)", "PackInputs(with_labels=True)"]  # type: ignore[index]
     one_protocol([("a", PROTOCOL), ("b", PROTOCOL | dict(transforms=sobel))])
+
+
+def test_headroom_stands_beside_the_row(tmp_path: Path) -> None:
+    """The gain of the row's own block, supervised nodes below; of other images it is refused."""
+    nodes = [
+        dict(block="PointNetBlock", place=place, accuracy=[70.0, 72.0]) for place in (False, True)
+    ]
+    graph = dict(block="DGCNNBlock", place=True, accuracy=[73.0, 74.0], gain=[3.0, 2.0])
+    best = dict(points=[3.0, 2.0], graph="DGCNN + xy", nodes="PointNet")
+    record = dict(rows=[*nodes, graph], headroom=best, regions=60.0, bound=90.0)
+    record["protocol"] = {key: PROTOCOL[key] for key in ("dataset", "items", "split")}
+    record["protocol"]["transforms"] = PROTOCOL["transforms"]
+    lines = [
+        replace(make_entry(tmp_path, "DGCNN", [30.0]), block=("DGCNNBlock", True)),
+        make_entry(tmp_path, "none", [31.0]),
+    ]
+    write_report(Table("t", "T", "m", ()), lines, tmp_path / "out", "Here.", record)
+    text = (tmp_path / "out.md").read_text()
+    assert "| headroom |" in text and "| 2.50 ± 0.71 (2) |" in text
+    assert "Supervised nodes: PointNet 71.00" in text
+    record["protocol"]["items"] = 9
+    with pytest.raises(ProtocolError, match="items: 9 and 10"):
+        write_report(Table("t", "T", "m", ()), lines, tmp_path / "out", "Here.", record)
 
 
 def test_rank_correlation_and_its_report(tmp_path: Path) -> None:

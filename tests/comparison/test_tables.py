@@ -87,6 +87,27 @@ def test_rows_by_label(tmp_path: Path) -> None:
         request(tmp_path, only=("GCN",))
 
 
+def test_clusters_to_be_named(tmp_path: Path) -> None:
+    """Twice the clusters are runs of their own, whose column holds the accuracy after naming."""
+    asked = request(tmp_path, rows=4, only=("K-Means",), clusters_per_class=(2,))
+    (line,) = [line for line in entries(asked) if line.runs]
+    assert len(line.runs) == len(line.named[2]) == 1 and tables.unfinished([line]) == [
+        *line.runs,
+        *line.named[2],
+    ]
+    for run in line.all_runs():
+        work(run)
+    assert reproduce(asked, say=lambda text: None) == 0
+    text = next(tmp_path.glob("tablex-*.md")).read_text()
+    assert "| after naming, K clusters | 2 K clusters |" in text
+    found = line_of(line)
+    assert found["named_2k"] == [line.named[2][0].result()["named_accuracy"]]
+    assert line.named[2][0].result()["protocol"]["clusters"] == 6 and len(found["named"]) == 1
+    assert "K-Means, none, 2 K clusters, seed 0: finished" in plan([line])
+    with pytest.raises(ValueError, match="--clusters-per-class 1"):
+        request(tmp_path, clusters_per_class=(1,))
+
+
 def table_of(root: Path) -> str:
     """The CSV without its times."""
     import csv

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -115,7 +116,7 @@ def test_the_constructor_refuses_what_it_does_not_read() -> None:
 
 def test_scores_are_those_of_an_evaluation() -> None:
     """The names that ``save_best`` may have."""
-    found = HungarianMetric(2, 2).compute_metrics(torch.tensor([[3, 1], [1, 3]]).numpy(), 1)
+    found = HungarianMetric(2, 2).compute_metrics(np.array(2 * [[[3, 1], [1, 3]]]), 2)
     assert set(found) == set(HungarianMetric.SCORES)
 
 

@@ -38,10 +38,10 @@ def noise(number: int, clusters: int = 4, classes: int = 3) -> list[Sample]:
     """Images of different sizes with random clusters and labels, some ignored."""
     rng = np.random.default_rng(number)
     found = []
-    for side in range(3, 3 + number):
+    for index, side in enumerate(range(3, 3 + number)):
         gt = rng.integers(0, classes, (side, 5))
         gt[rng.random(gt.shape) < 0.1] = 255
-        found.append(sample(rng.integers(0, clusters, (side, 5)), gt))
+        found.append(sample(rng.integers(0, clusters, (side, 5)), gt) | dict(index=index))
     return found
 
 
@@ -159,6 +159,38 @@ def test_more_clusters_than_classes() -> None:
     assert record["mapping"] == [0, -1, 1, 2, -1]
     assert record["accuracy"] == 75.0 and record["pixels"] == 8
     assert record["many_to_one"] == 100.0
+
+
+def test_named_on_one_half_scored_on_the_other() -> None:
+    """Four images by hand: names of the even ones on the odd ones, and back, every pixel once."""
+    images = [
+        sample([[0, 0, 0, 1]], [[0, 0, 1, 1]]),  # even: 0 is sky, 1 is plant
+        sample([[0, 0, 1, 2]], [[0, 0, 0, 2]]),  # odd: 0 is sky, 1 is sky, 2 is ground
+        sample([[1, 1, 1, 3]], [[1, 1, 2, 2]]),
+        sample([[1, 3, 3, 255]], [[0, 1, 255, 255]]),  # cluster 3 is plant here, ground there
+    ]
+    numbered = [item | dict(index=index) for index, item in enumerate(images)]
+    record = evaluated(metric(4), [numbered[2:], numbered[:2]], 4)
+    # Names of the even on the odd: 2 of 6 right; of the odd on the even: 2 of 8.
+    assert record["named_accuracy"] == pytest.approx(100 * 4 / 14, abs=1e-4)
+    assert record["many_to_one"] > record["named_accuracy"]
+    assert "even number" in record["naming"]
+
+
+def test_names_need_two_images() -> None:
+    """With one there is no half to score; the record says so, and stays JSON."""
+    made = metric()
+    made.process(None, [sample([[0, 1]], [[0, 1]])])
+    assert np.isnan(made.evaluate(1)["named_accuracy"])
+    assert made.record["named_accuracy"] is None
+    assert "two images or more" in made.record["naming"]
+
+
+def test_naming_more_clusters_holds_on_unseen_images() -> None:
+    """Eight clusters that split three classes are named right; random ones are not."""
+    split = [item | dict(pred=2 * item["gt"].clamp(max=2) + item["pred"] % 2) for item in noise(6)]
+    assert evaluated(metric(8), [split], 6)["named_accuracy"] == 100.0
+    assert evaluated(metric(8), [noise(6, clusters=8)], 6)["named_accuracy"] < 60
 
 
 def test_fewer_clusters_than_classes() -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from torch import Tensor
+
 from .changes import changes
 from .clustering import clustering_objective
 from .correlation import displaced_counts
@@ -38,13 +40,15 @@ def fused_by(
     """Decorate a plain function to run ``fast`` in its stead, outside of :func:`plain_forms`.
 
     Args:
-        fast: takes the same arguments and gives the same result, differentiable once.
+        fast: gives the same result for the same arguments, of which the first is a tensor;
+            differentiable once.
     """
 
     def decorate(plain: Callable[Given, Result]) -> Callable[Given, Result]:
         @wraps(plain)
         def chosen(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            return (plain if _plainly else fast)(*args, **kwargs)
+            dense = isinstance(args[0], Tensor)  # a LocalAssignment has fast forms of its own
+            return (fast if dense and not _plainly else plain)(*args, **kwargs)
 
         return chosen
 

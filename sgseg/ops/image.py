@@ -14,6 +14,8 @@ from torch import Tensor
 
 from . import fused
 from .fused import fused_by
+from .local_assignment import Assignment, LocalAssignment
+from .local_forms import local_changes
 from .precision import full_precision
 from .shapes import same_pixels
 
@@ -34,28 +36,30 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @fused_by(fused.changes)
-def changes(x: Tensor) -> Tensor:
+def changes(x: Assignment) -> Tensor:
     """L1 norms over the channels of the forward differences.
 
     Args:
-        x: (B, C, H, W).
+        x: (B, C, H, W); P in either form.
 
     Returns:
         (B, 2, H, W): along the width, then along the height; zero where there is no next pixel.
     """
+    if isinstance(x, LocalAssignment):
+        return local_changes(x.weight, x.cells)
     along_x, along_y = (change.abs().sum(1) for change in differences(x))
     return torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)
 
 
 @full_precision
-def smoothness(assignment: Tensor, image: Tensor, sigma: float = 10.0) -> Tensor:
+def smoothness(assignment: Assignment, image: Tensor, sigma: float = 10.0) -> Tensor:
     r"""Change of P where the image does not change (Eq 10).
 
     .. math:: \frac{1}{HW} \sum_{p} \sum_{d \in \{x, y\}}
               \|\partial_d P_p\|_1 \, e^{-\|\partial_d I_p\|_2^2 / \sigma}
 
     Args:
-        assignment: P, (B, N, H, W).
+        assignment: P, (B, N, H, W), in either form.
         image: (B, C, H, W), standardised: with values in [0, 1] and sigma = 10 the weight is
             one everywhere and edges do not count.
         sigma: the squared image difference at which the penalty falls to 1/e.

@@ -12,22 +12,57 @@ cells (9, H, W). Source: the soft association of Jampani et al., Superpixel Samp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch._guards import detect_fake_mode
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from .precision import softmax
 
 SLOTS = 9
 OWN = 4
 """The slot of a pixel's own cell."""
+Tables = TypeVar("Tables", bound=tuple[Any, ...])
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """A grid of N cells on H x W pixels, all of about HW / N pixels, none empty."""
+class Size(NamedTuple):
+    """What a grid follows from."""
+
+    height: int
+    width: int
+    cells: int
+    """N."""
+
+
+def kept(build: Callable[[Size], Tables]) -> Callable[[Size, torch.device], Tables]:
+    """Decorate the making of a NamedTuple of tensors to run once for each size, on the CPU.
+
+    The last few are kept on each device they were asked for. Under ``FakeTensorMode``, where
+    memory is counted, the tensors given are fakes.
+    """
+
+    @lru_cache(maxsize=16)
+    def made(size: Size, device: torch.device) -> Tables:
+        with torch.inference_mode(False):  # whose tensors could not be used in training
+            return type(tables := build(size))(*(table.to(device) for table in tables))
+
+    @wraps(build)
+    def wrapped(size: Size, device: torch.device) -> Tables:
+        fake = detect_fake_mode()
+        with unset_fake_temporarily():
+            tables = made(size, device)
+        return tables if fake is None else type(tables)(*map(fake.from_tensor, tables))
+
+    return wrapped
+
+
+class Grid(NamedTuple):
+    """N cells on H x W pixels, all of about HW / N pixels, none empty."""
 
     own: Tensor
     """The cell that each pixel lies in, row by row: (H, W) int64."""
@@ -36,25 +71,28 @@ class Cells:
     exists: Tensor
     """Whether there is such a cell: (N, 9) bool."""
 
-    @property
-    def count(self) -> int:
-        """N."""
-        return self.around.shape[0]
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A :class:`Grid` with its size; see :func:`cells`."""
+
+    size: Size
+    grid: Grid
 
     def of_pixels(self) -> Tensor:
         """The nine cells of every pixel: (9, H, W) int64."""
-        return self.around.t()[:, self.own]
+        return self.grid.around.t()[:, self.grid.own]
 
     def open_slots(self) -> Tensor:
         """Whether each of a pixel's nine cells exists: (9, H, W) bool."""
-        return self.exists.t()[:, self.own]
+        return self.grid.exists.t()[:, self.grid.own]
 
 
 def cells(height: int, width: int, count: int, device: torch.device | str = "cpu") -> Cells:
     """The grid of exactly ``count`` cells, made once for each size and device.
 
     Rows have numbers of columns that differ by one at most and heights in proportion to them;
-    columns and rows are about as wide as high.
+    cells are about as wide as high.
 
     Args:
         height, width: of the image in pixels.
@@ -64,27 +102,20 @@ def cells(height: int, width: int, count: int, device: torch.device | str = "cpu
     Raises:
         ValueError: if ``count`` is out of range.
     """
-    if not isinstance(height, int) or not isinstance(width, int):
-        return _grid(height, width, count, torch.device(device))  # symbols of an export
+    size, device = Size(height, width, count), torch.device(device)
+    if torch.compiler.is_compiling():
+        return Cells(size, _grid(size, device))  # H and W may be left open
     if not 2 <= count <= height * width:
         raise ValueError(
             f"cells: {count} superpixels on {height} x {width} pixels; their number must lie in "
             f"2..{height * width}: lower num_superpixels or use larger images"
         )
-    device = torch.device(device)
-    if torch._guards.detect_fake_mode() is not None:
-        return _grid(height, width, count, device)  # tensors without memory must not be kept
-    return _kept_grid(height, width, count, device)
+    return Cells(size, _kept_grid(size, device))
 
 
-@lru_cache(maxsize=32)
-def _kept_grid(height: int, width: int, count: int, device: torch.device) -> Cells:
-    with torch.inference_mode(False):  # whose tensors could not be used in training
-        return _grid(height, width, count, device)
-
-
-def _grid(height: int, width: int, count: int, device: torch.device) -> Cells:
-    """Whole numbers throughout, and tensors also for H and W, which an export leaves open."""
+def _grid(size: Size, device: torch.device | str = "cpu") -> Grid:
+    """Whole numbers throughout, in tensors, as an export that leaves H and W open needs them."""
+    height, width, count = size
     one = torch.ones((), dtype=torch.int64, device=device)
     rows = (one.double() * (count * height) / width).sqrt().round().long()
     rows = torch.clamp(rows, one * ((count + width - 1) // width), (one * height).clamp(max=count))
@@ -117,7 +148,10 @@ def _grid(height: int, width: int, count: int, device: torch.device) -> Cells:
             found = (row + down == other) & (nearest + right >= 0) & (nearest + right < there)
             around.append(torch.where(found, before(other) + nearest + right, cell))
             exists.append(found)
-    return Cells(own, torch.stack(around, 1), torch.stack(exists, 1))
+    return Grid(own, torch.stack(around, 1), torch.stack(exists, 1))
+
+
+_kept_grid = kept(_grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +177,7 @@ class LocalAssignment:
     def shape(self) -> torch.Size:
         """(B, N, H, W), that of the dense form."""
         batch, _, height, width = self.weight.shape
-        return torch.Size((batch, self.cells.count, height, width))
+        return torch.Size((batch, self.cells.size.cells, height, width))
 
     @property
     def device(self) -> torch.device:
@@ -171,7 +205,7 @@ class LocalAssignment:
     def labels(self) -> Tensor:
         """The superpixel that each pixel belongs to most: (B, H, W) int64; the first of equals."""
         slot = self.weight.argmax(1)  # (B, H, W)
-        return self.cells.around[self.cells.own, slot]
+        return self.cells.grid.around[self.cells.grid.own, slot]
 
     def dense(self) -> Tensor:
         """(B, N, H, W), N / 9 times as large: for tests and for what knows no other form."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from . import fused
 from .fused import fused_by
 from .local_assignment import Assignment, LocalAssignment
-from .local_products import mixture, sums
+from .local_forms import local_mixture, local_sums
 from .precision import full_precision, inverse_mass
 from .shapes import same_pixels
 
@@ -60,9 +60,8 @@ def pool(assignment: Assignment, features: Tensor) -> Tensor:
     """
     same_pixels("pool", assignment, features)
     if isinstance(assignment, LocalAssignment):
-        ones = torch.ones_like(assignment.weight[:, :1])
-        mass = sums(assignment.weight, assignment.cells, ones)  # (B, N, 1)
-        return sums(assignment.weight, assignment.cells, features) * inverse_mass(mass)
+        total, mass = local_sums(assignment.weight, assignment.cells, features)
+        return total * inverse_mass(mass)
     weight = assignment.flatten(2)  # (B, N, HW)
     # Scaled after the product: nothing as large as P is made or kept.
     total = weight @ features.flatten(2).transpose(1, 2)  # (B, N, C)
@@ -91,7 +90,7 @@ def project(assignment: Assignment, nodes: Tensor) -> Tensor:
             f"hold {tuple(nodes.shape[:2])}; both must be equal"
         )
     if isinstance(assignment, LocalAssignment):
-        return mixture(assignment.weight, assignment.cells, nodes)
+        return local_mixture(assignment.weight, assignment.cells, nodes)
     pixels = nodes.transpose(1, 2) @ assignment.flatten(2)  # (B, C, HW)
     return pixels.unflatten(2, assignment.shape[2:])  # (B, C, H, W)
 

@@ -11,7 +11,10 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from sgseg.ops import hard_image, pool, project, soft_image
-from sgseg.ops.local_assignment import OWN, SLOTS, LocalAssignment, cells
+from sgseg.ops.fused import plain_forms
+from sgseg.ops.image import changes, smoothness
+from sgseg.ops.information import clustering_objective
+from sgseg.ops.local_assignment import OWN, SLOTS, Assignment, LocalAssignment, cells
 from sgseg.ops.superpixel import labels
 
 B, C = 2, 3
@@ -36,7 +39,7 @@ def test_every_number_of_cells_on_small_sizes() -> None:
     """Exactly N cells, none of them empty, each pixel's own fifth, the others once and in order."""
     for height, width in [(1, 9), (5, 5), (7, 3), (4, 8)]:
         for count in range(2, height * width + 1):
-            grid = cells(height, width, count)
+            grid = cells(height, width, count).grid
             numbers = torch.arange(count)
             assert torch.equal(grid.own.unique(), numbers)
             assert torch.equal(grid.around[:, OWN], numbers) and grid.exists[:, OWN].all()
@@ -49,7 +52,7 @@ def test_every_number_of_cells_on_small_sizes() -> None:
 def test_cells_are_alike(grid: tuple[int, int, int]) -> None:
     """Areas differ by rounding alone, and no cell is twice as long as wide."""
     height, width, count = grid
-    own = cells(*grid).own
+    own = cells(*grid).grid.own
     area = own.flatten().bincount() * count / (height * width)
     assert area.min() > 0.87 and area.max() < 1.13
     row_ends = own[:, 0].unique(return_counts=True)[1]
@@ -61,7 +64,7 @@ def test_cells_are_alike(grid: tuple[int, int, int]) -> None:
 
 def test_neighbours_touch_in_a_plain_grid() -> None:
     """Rows of equal columns: the nine cells are those around, fewer at the border."""
-    grid = cells(9, 12, 12)  # 3 x 4
+    grid = cells(9, 12, 12).grid  # 3 x 4
     around, exists = grid.around, grid.exists
     assert grid.own[4, 4] == 5
     assert around[5].tolist() == [0, 1, 2, 4, 5, 6, 8, 9, 10] and exists[5].all()
@@ -95,8 +98,14 @@ def test_labels_are_those_of_the_dense_form(grid: tuple[int, int, int]) -> None:
     assert torch.equal(labels(tied), labels(tied.dense()))
 
 
-IMAGES: dict[str, Callable[..., Tensor]] = dict(pool=pool, soft_image=soft_image)
-FUNCTIONS = IMAGES | dict(project=project)
+FUNCTIONS: dict[str, Callable[[Assignment, Tensor], Tensor]] = dict(
+    pool=pool,
+    project=project,
+    soft_image=soft_image,
+    smoothness=smoothness,
+    changes=lambda P, _: changes(P),
+    clustering=lambda P, _: clustering_objective(P),
+)
 
 
 def second(name: str, grid: tuple[int, int, int]) -> Tensor:
@@ -105,29 +114,53 @@ def second(name: str, grid: tuple[int, int, int]) -> Tensor:
     return draw(B, *shape, seed=1)
 
 
+def outcomes(P: LocalAssignment, name: str, features: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """Value and gradients."""
+    value = FUNCTIONS[name](P, features)
+    total = (value * draw(value.numel(), seed=2).view_as(value)).sum()
+    slopes = torch.autograd.grad(total, leaves, retain_graph=True, materialize_grads=True)
+    return [value, *slopes]
+
+
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_and_gradients_are_those_of_the_dense_form(
     name: str, grid: tuple[int, int, int]
 ) -> None:
-    """In float64, by the scores and by the features or nodes."""
+    """In float64, by the scores and by features or nodes; the plain forms' too."""
     scores = (2 * draw(B, SLOTS, *grid[:2])).requires_grad_()
-    features, outcomes = second(name, grid).requires_grad_(), []
+    features = second(name, grid).requires_grad_()
+    P = local(grid, scores)
+    dense = outcomes(P.dense(), name, features, [scores, features])
+    mine = outcomes(P, name, features, [scores, features])
+    with plain_forms():
+        plain = outcomes(P, name, features, [scores, features])
+    for one, other, wanted in zip(mine, plain, dense, strict=True):
+        torch.testing.assert_close(one, wanted, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(other, wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_ties_have_the_dense_forms_subgradient(grid: tuple[int, int, int]) -> None:
+    """Neighbours of equal weights, and superpixels without any, pull in no direction."""
+    weight = local(grid).weight.detach()
+    weight = (2 * weight).round() / 2  # many equal, many zero
+    slopes = []
     for form in (lambda P: P, LocalAssignment.dense):
-        value = FUNCTIONS[name](form(local(grid, scores)), features)
-        toward = draw(*value.shape, seed=2)
-        outcomes.append((value, *torch.autograd.grad((value * toward).sum(), (scores, features))))
-    for mine, dense in zip(*outcomes, strict=True):
-        torch.testing.assert_close(mine, dense, rtol=1e-9, atol=1e-11)
+        leaf = weight.clone().requires_grad_()
+        P = form(LocalAssignment(leaf, cells(*grid)))
+        slopes += torch.autograd.grad(smoothness(P, draw(B, C, *grid[:2])), leaf)
+    inside = cells(*grid).open_slots()
+    torch.testing.assert_close(*(slope[:, inside] for slope in slopes), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradients(name: str) -> None:
-    """By weight and by features, against finite differences; weights need not sum to one."""
+    """By scores and by features or nodes, against finite differences."""
     grid = (3, 4, 6)
-    P, features = local(grid), second(name, grid)[:1].requires_grad_()
-    weight = P.weight[:1].clone().requires_grad_()
-    assert gradcheck(lambda w, f: FUNCTIONS[name](replace(P, weight=w), f), (weight, features))
+    scores = draw(1, SLOTS, *grid[:2]).requires_grad_()
+    features = second(name, grid)[:1].requires_grad_()
+    assert gradcheck(lambda s, f: FUNCTIONS[name](local(grid, s), f), (scores, features))
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -137,7 +170,7 @@ def test_hard_image(grid: tuple[int, int, int]) -> None:
     torch.testing.assert_close(hard_image(P, x), hard_image(P.dense(), x))
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", FUNCTIONS.keys() - {"changes"})
 def test_half_precision_is_widened(name: str) -> None:
     """Under autocast as outside, in float32."""
     grid = (9, 7, 5)

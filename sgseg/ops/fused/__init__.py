@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 
 from .changes import changes
-from .clustering import clustering_objective
+from .clustering import clustering_objective, mean_entropy
 from .correlation import displaced_counts
+from .local_changes import local_changes
+from .local_products import local_mass, local_mixture, local_sums
 from .soft_image import soft_image
 
 __all__ = [
@@ -25,6 +28,11 @@ __all__ = [
     "clustering_objective",
     "displaced_counts",
     "fused_by",
+    "local_changes",
+    "local_mass",
+    "local_mixture",
+    "local_sums",
+    "mean_entropy",
     "plain_forms",
     "soft_image",
 ]
@@ -35,7 +43,7 @@ _plainly = False
 
 
 def fused_by(
-    fast: Callable[Given, Result],
+    fast: Callable[..., Result],
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """Decorate a plain function to run ``fast`` in its stead, outside of :func:`plain_forms`.
 
@@ -47,8 +55,9 @@ def fused_by(
     def decorate(plain: Callable[Given, Result]) -> Callable[Given, Result]:
         @wraps(plain)
         def chosen(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            dense = isinstance(args[0], Tensor)  # a LocalAssignment has fast forms of its own
-            return (fast if dense and not _plainly else plain)(*args, **kwargs)
+            # A LocalAssignment has fast forms of its own; a compiler has others of all.
+            fits = isinstance(args[0], Tensor) and not torch.compiler.is_compiling()
+            return (fast if fits and not _plainly else plain)(*args, **kwargs)
 
         return chosen
 

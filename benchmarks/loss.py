@@ -2,6 +2,7 @@
 
 Time is that of a forward and a backward pass, from the logits of P (the softmax included) or from
 the head's two readings. Both ways take turns; one whose value or gradient is off ends the run.
+The losses of Eq 8 are measured on P with nine numbers a pixel as well, in turns with dense P.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from sgseg.models.losses import (
     SuperpixelReconstructionLoss,
 )
 from sgseg.ops.fused import plain_forms
+from sgseg.ops.local_assignment import SLOTS, LocalAssignment, cells
 from sgseg.ops.precision import softmax
 from sgseg.structures import SegState, Superpixels, View
 
 TOLERANCE = 1e-5
 DIFFERENCES = "value diff", "gradient diff"
-PLAIN, OURS = "plain", "sgseg"
+PLAIN, OURS, NINE = "plain", "sgseg", "nine numbers a pixel"
 Loss = Callable[[], Tensor]
 Outcome = tuple[Tensor, ...]
 
@@ -71,6 +73,7 @@ def run(args: Namespace) -> Result:
     """Measure every loss on P alone, all of them together, and the information."""
     cases = superpixel_cases(args) | information_cases(args)
     rows = [row for name, case in cases.items() for row in compare(name, case)]
+    rows += nine_rows(superpixel_cases(args), superpixel_cases(args, nine=True))
     worst: dict[str, float | str] = {
         f"largest {key}": max(row.values.get(key, 0.0) for row in rows) for key in DIFFERENCES
     }
@@ -89,21 +92,25 @@ def _goals(rows: list[Row], half_window: int) -> Iterator[Goal]:
     losses = values[f"Eq 8, all four: {PLAIN}"]
     yield Goal("losses on P, time plain / sgseg", losses["time / sgseg"], ">=", 3.0, OF_TIMES)
     yield Goal("losses on P, bytes kept sgseg / plain", 1 / losses["saved / sgseg"], "<=", 1 / 3)
+    nine, entropies = (values[f"{name}: {NINE}"] for name in ("Eq 8, all four", "Eq 9"))
+    yield Goal(f"losses on P, time sgseg / {NINE}", nine["sgseg / time"], ">=", 8.0, OF_TIMES)
+    yield Goal(f"Eq 9, bytes kept {NINE} / sgseg", 1 / entropies["sgseg / saved"], "<=", 1 / 15)
     if half_window > 0:
         direct = values[f"Eq 19, T = {half_window}: {PLAIN}"]
         name = f"information, T = {half_window}, time direct / sgseg"
         yield Goal(name, direct["time / sgseg"], ">=", 10.0, OF_TIMES)
 
 
-def superpixel_cases(args: Namespace) -> dict[str, Case]:
-    """Each loss of Eq 8 with its default weight, and their sum."""
+def superpixel_cases(args: Namespace, nine: bool = False) -> dict[str, Case]:
+    """Each loss of Eq 8 with its default weight, and their sum; on P with ``nine`` a pixel or N."""
     size, device = (args.side, args.side), args.device
     generator = torch.Generator().manual_seed(0)
 
     def draw(channels: int) -> Tensor:
         return torch.randn(args.batch, channels, *size, generator=generator).to(device)
 
-    logits, image, own = draw(args.superpixels), draw(3), draw(3)
+    logits, image, own = draw(SLOTS if nine else args.superpixels), draw(3), draw(3)
+    grid = cells(*size, args.superpixels, device)
     logits.requires_grad_()
     own.requires_grad_()
     losses: dict[str, SegLoss] = {
@@ -114,7 +121,8 @@ def superpixel_cases(args: Namespace) -> dict[str, Case]:
     }
 
     def total(*names: str) -> Tensor:
-        state = SegState(image, Superpixels(softmax(logits), image, own))
+        assignment = LocalAssignment.of_scores(logits, grid) if nine else softmax(logits)
+        state = SegState(image, Superpixels(assignment, image, own))
         return torch.stack([losses[name](state) for name in names]).sum()
 
     cases = {name: partial(total, name) for name in losses} | {
@@ -169,6 +177,26 @@ def compare(name: str, case: Case) -> list[Row]:
             values["saved / sgseg"] = saved / measured[OURS].saved
             values |= gaps
         rows.append(Row(f"{name}: {way}", values))
+    return rows
+
+
+def nine_rows(dense: dict[str, Case], nine: dict[str, Case]) -> list[Row]:
+    """Time and memory on P with nine numbers a pixel, and what dense P takes over it."""
+    rows = []
+    for name, case in nine.items():
+        ways = {OURS: dense[name], NINE: case}
+        steps = {way: partial(_step, each.loss, each.leaves) for way, each in ways.items()}
+        times = measure.seconds(steps, case.repeats)
+        memory = {way: _measured(each.loss, each.leaves) for way, each in ways.items()}
+        values = {
+            "seconds": times[NINE],
+            "saved MB": memory[NINE].saved / 1e6,
+            "peak MB": memory[NINE].peak / 1e6,
+            "sgseg / time": times[OURS] / times[NINE],
+            "sgseg / saved": memory[OURS].saved / memory[NINE].saved,
+            "sgseg / peak": memory[OURS].peak / memory[NINE].peak,
+        }
+        rows.append(Row(f"{name}: {NINE}", values))
     return rows
 
 

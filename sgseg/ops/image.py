@@ -14,6 +14,8 @@ from torch import Tensor
 
 from . import fused
 from .fused import fused_by
+from .local_assignment import Assignment, LocalAssignment
+from .local_forms import local_changes
 from .precision import full_precision
 from .shapes import same_pixels
 
@@ -34,28 +36,30 @@ def differences(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @fused_by(fused.changes)
-def changes(x: Tensor) -> Tensor:
+def changes(x: Assignment) -> Tensor:
     """L1 norms over the channels of the forward differences.
 
     Args:
-        x: (B, C, H, W).
+        x: (B, C, H, W); P in either form.
 
     Returns:
         (B, 2, H, W): along the width, then along the height; zero where there is no next pixel.
     """
+    if isinstance(x, LocalAssignment):
+        return local_changes(x.weight, x.cells)
     along_x, along_y = (change.abs().sum(1) for change in differences(x))
     return torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)
 
 
 @full_precision
-def smoothness(assignment: Tensor, image: Tensor, sigma: float = 10.0) -> Tensor:
+def smoothness(assignment: Assignment, image: Tensor, sigma: float = 10.0) -> Tensor:
     r"""Change of P where the image does not change (Eq 10).
 
     .. math:: \frac{1}{HW} \sum_{p} \sum_{d \in \{x, y\}}
               \|\partial_d P_p\|_1 \, e^{-\|\partial_d I_p\|_2^2 / \sigma}
 
     Args:
-        assignment: P, (B, N, H, W).
+        assignment: P, (B, N, H, W), in either form.
         image: (B, C, H, W), standardised: with values in [0, 1] and sigma = 10 the weight is
             one everywhere and edges do not count.
         sigma: the squared image difference at which the penalty falls to 1/e.
@@ -125,6 +129,14 @@ def _reflected(x: Tensor, dim: int) -> Tensor:
     return torch.cat([first, x, last], dim)
 
 
+@fused_by(fused.laplacian)
+def laplacian(image: Tensor) -> Tensor:
+    """Differences to the eight neighbours, added: (B, C, H, W), reflected at the border."""
+    padded = _reflected(_reflected(image, 3), 2)  # (B, C, H+2, W+2)
+    # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
+    return 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)
+
+
 @full_precision
 def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1.0) -> Tensor:
     """Logarithm of the edge distribution: softmax of the Laplacian over all positions (Eq 13).
@@ -148,10 +160,7 @@ def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1
         )
     if normalise not in ("max", "none"):
         raise ValueError(f"edge_map: normalise = {normalise!r}; choose 'max' or 'none'")
-    padded = _reflected(_reflected(image, 3), 2)  # (B, C, H+2, W+2)
-    # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
-    laplacian = 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)  # (B, C, H, W)
-    response = laplacian.flatten(2)  # (B, C, HW)
+    response = laplacian(image).flatten(2)  # (B, C, HW)
     if normalise == "max":
         # A nearly flat image has no edges to blow up; the floor keeps its gradient bounded.
         response = response / response.abs().amax(2, keepdim=True).clamp_min(1e-2)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from . import fused
 from .fused import fused_by
+from .local_assignment import Assignment, LocalAssignment
+from .local_forms import local_mass
 from .precision import EPS, full_precision
 
 
@@ -26,22 +28,32 @@ def entropy(probability: Tensor, dim: int | tuple[int, ...] = 1) -> Tensor:
 
 @full_precision
 @fused_by(fused.clustering_objective)
-def clustering_objective(assignment: Tensor, balance: float = 2.0) -> Tensor:
+def clustering_objective(assignment: Assignment, balance: float = 2.0) -> Tensor:
     r"""Per-pixel entropy against the entropy of the superpixel weights (Eq 9).
 
     .. math:: \frac{1}{HW} \sum_{p,s} -P_{p,s} \log P_{p,s}
               + \lambda \sum_s \hat P_s \log \hat P_s, \quad \hat P_s = \tfrac{1}{HW} \sum_p P_{p,s}
 
     Args:
-        assignment: P, (B, N, H, W).
+        assignment: P, (B, N, H, W), in either form.
         balance: lambda, the weight of uniform superpixel sizes.
 
     Returns:
         Scalar, the mean over the batch; (1 - lambda) log N for uniform P, -lambda log N for
         balanced one-hot P, which is its least value.
     """
-    usage = assignment.mean((2, 3))  # (B, N)
-    return entropy(assignment).mean() - balance * entropy(usage).mean()
+    if isinstance(assignment, LocalAssignment):
+        share, pixels = assignment.weight, assignment.shape[2:].numel()
+        usage = local_mass(share, assignment.cells) / pixels  # (B, N)
+    else:
+        share, usage = assignment, assignment.mean((2, 3))
+    return mean_entropy(share) - balance * entropy(usage).mean()
+
+
+@fused_by(fused.mean_entropy)
+def mean_entropy(share: Tensor) -> Tensor:
+    """Entropy of the shares (B, N, H, W) of each pixel, mean over pixels and batch."""
+    return entropy(share).mean()
 
 
 @full_precision

@@ -15,7 +15,8 @@ EPS = 1e-8
 
 
 def _widen(value: Any) -> Any:
-    if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
+    """A tensor, or an assignment of either form, in float32 at least; anything else as it is."""
+    if getattr(value, "dtype", None) in (torch.float16, torch.bfloat16):
         return value.float()
     return value
 
@@ -39,7 +40,7 @@ def full_precision(function: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Result:
-        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        tensors = [a for a in (*args, *kwargs.values()) if hasattr(a, "device")]
         device = tensors[0].device.type if tensors else "cpu"
         with torch.autocast(device_type=device, enabled=False):
             return function(

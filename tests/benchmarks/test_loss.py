@@ -21,7 +21,9 @@ def test_memory_and_equality_at_a_small_size() -> None:
     loss.add_arguments(parser)
     result = loss.run(parser.parse_args(SMALL.split()))
     rows = {row.name: row.values for row in result.rows}
-    assert len(rows) == (4 + 1 + 1) * 2
+    assert len(rows) == (4 + 1 + 1) * 2 + 4 + 1
+    assert rows["Eq 9: nine numbers a pixel"]["sgseg / saved"] > 96 / 9 / 1.2
+    assert rows["Eq 8, all four: nine numbers a pixel"]["sgseg / saved"] > 2
     assert rows["Eq 8, all four: plain"]["saved / sgseg"] > 3
     assert rows["Eq 9: plain"]["saved / sgseg"] > 1.9
     assert rows["Eq 10: plain"]["saved / sgseg"] > 2.5

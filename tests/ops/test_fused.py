@@ -11,7 +11,7 @@ from torch.autograd import gradcheck
 
 from sgseg.ops import soft_image
 from sgseg.ops.fused import blocks, plain_forms
-from sgseg.ops.image import changes, smoothness, total_variation
+from sgseg.ops.image import changes, laplacian, smoothness, total_variation
 from sgseg.ops.information import clustering_objective, joint_counts
 
 B, N, H, W = 3, 7, 4, 5
@@ -32,6 +32,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "clustering": clustering_objective,
     "smoothness": lambda P: smoothness(P, IMAGE.to(P)),
     "variation": total_variation,
+    "laplacian": lambda P: laplacian(P).square().sum(),
     "changes": lambda P: changes(P).square().sum(),
     "soft_image": lambda P: soft_image(P, IMAGE.to(P)).square().sum(),
     "joint": lambda P: joint_counts(P, P.flip(3), 1).square().sum(),

@@ -13,9 +13,15 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+import torch
+from torch import Tensor
+
 from .changes import changes
-from .clustering import clustering_objective
+from .clustering import clustering_objective, mean_entropy
 from .correlation import displaced_counts
+from .laplacian import laplacian
+from .local_changes import local_changes
+from .local_products import local_mass, local_mixture, local_soft_image, local_sums
 from .soft_image import soft_image
 
 __all__ = [
@@ -23,6 +29,13 @@ __all__ = [
     "clustering_objective",
     "displaced_counts",
     "fused_by",
+    "laplacian",
+    "local_changes",
+    "local_mass",
+    "local_mixture",
+    "local_soft_image",
+    "local_sums",
+    "mean_entropy",
     "plain_forms",
     "soft_image",
 ]
@@ -33,18 +46,21 @@ _plainly = False
 
 
 def fused_by(
-    fast: Callable[Given, Result],
+    fast: Callable[..., Result],
 ) -> Callable[[Callable[Given, Result]], Callable[Given, Result]]:
     """Decorate a plain function to run ``fast`` in its stead, outside of :func:`plain_forms`.
 
     Args:
-        fast: takes the same arguments and gives the same result, differentiable once.
+        fast: gives the same result for the same arguments, of which the first is a tensor;
+            differentiable once.
     """
 
     def decorate(plain: Callable[Given, Result]) -> Callable[Given, Result]:
         @wraps(plain)
         def chosen(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            return (plain if _plainly else fast)(*args, **kwargs)
+            # A LocalAssignment has fast forms of its own; a compiler has others of all.
+            fits = isinstance(args[0], Tensor) and not torch.compiler.is_compiling()
+            return (fast if fits and not _plainly else plain)(*args, **kwargs)
 
         return chosen
 

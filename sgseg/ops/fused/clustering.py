@@ -51,3 +51,9 @@ def clustering_objective(assignment: Tensor, balance: float = 2.0) -> Tensor:
     pixels = assignment.shape[0] * assignment.shape[2:].numel()
     usage_entropy = -torch.xlogy(usage, usage.clamp_min(EPS)).sum(1)  # (B,)
     return -negative_entropy.sum() / pixels - balance * usage_entropy.mean()
+
+
+def mean_entropy(share: Tensor) -> Tensor:
+    """See :func:`sgseg.ops.information.mean_entropy`."""
+    negative_entropy, _ = _NegativeEntropyAndUsage.apply(share)  # (B,)
+    return -negative_entropy.sum() / (share.shape[0] * share.shape[2:].numel())

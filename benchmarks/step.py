@@ -132,7 +132,8 @@ def _bare(model: Any, images: Tensor, stage: str, amp: bool) -> Tensor:
         state = model.read_twice(data["inputs"])
     outputs = [t for view in state.views for t in view]
     if state.superpixels is not None:
-        outputs += [state.superpixels.assignment, state.superpixels.reconstruction]
+        assignment = state.superpixels.assignment
+        outputs += [getattr(assignment, "weight", assignment), state.superpixels.reconstruction]
     return sum((out.mean() for out in outputs), start=data["inputs"].new_zeros(()))
 
 

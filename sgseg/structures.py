@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from .ops.local_assignment import Assignment
+
 
 class Superpixels(NamedTuple):
     """Superpixels of an image, as a backbone gives them (Eq 4)."""
 
-    assignment: Tensor
-    """P: (B, N, H, W), non-negative, sums to one over N."""
+    assignment: Assignment
+    """P: (B, N, H, W), non-negative, sums to one over N; or nine numbers a pixel."""
     feature: Tensor
     """Per-pixel features pooled into the nodes: (B, F, H, W); F = 8 * base_channels for SPNN."""
     reconstruction: Tensor
@@ -25,7 +27,7 @@ class Superpixels(NamedTuple):
 class SoftImage(NamedTuple):
     """The soft superpixel image (Eq 2) and what it was made of."""
 
-    assignment: Tensor
+    assignment: Assignment
     image: Tensor
     soft: Tensor
     """(B, C, H, W)."""

@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"ops", "structures", "registry", "config_files"},
-    {"io"},
+    {"ops", "registry", "config_files"},
+    {"structures", "io"},
     {"labelmaps", "models.layers"},
     {
         *("models.backbones", "models.necks", "models.decode_heads", "models.losses"),

@@ -20,6 +20,7 @@ from ..io.jsonfile import read_json
 from ..io.rows import ArrayRows, Rows
 from ..io.units import Units
 from ..ops.matching import IGNORE
+from ..ops.superpixel import labels as superpixel_labels
 from ..structures import SegState
 from ..training.saved import config_for, trained_model
 from ..visualization import (
@@ -266,7 +267,7 @@ class Segmenter:
         shown = to_display(image)
         row, titles = [shown], ["input"]
         if state is not None and state.superpixels is not None and state.projected is not None:
-            owner = state.superpixels.assignment.argmax(1)[0].cpu().numpy().astype(np.int32)
+            owner = superpixel_labels(state.superpixels.assignment)[0].cpu().numpy()
             small = to_display(state.image[0].permute(1, 2, 0).cpu().numpy())
             features = features_as_rgb(state.projected[0].float().cpu().numpy())
             row += [draw_borders(small, owner), features]

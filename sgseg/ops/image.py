@@ -129,6 +129,14 @@ def _reflected(x: Tensor, dim: int) -> Tensor:
     return torch.cat([first, x, last], dim)
 
 
+@fused_by(fused.laplacian)
+def laplacian(image: Tensor) -> Tensor:
+    """Differences to the eight neighbours, added: (B, C, H, W), reflected at the border."""
+    padded = _reflected(_reflected(image, 3), 2)  # (B, C, H+2, W+2)
+    # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
+    return 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)
+
+
 @full_precision
 def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1.0) -> Tensor:
     """Logarithm of the edge distribution: softmax of the Laplacian over all positions (Eq 13).
@@ -152,10 +160,7 @@ def edge_map(image: Tensor, normalise: Normalise = "max", temperature: float = 1
         )
     if normalise not in ("max", "none"):
         raise ValueError(f"edge_map: normalise = {normalise!r}; choose 'max' or 'none'")
-    padded = _reflected(_reflected(image, 3), 2)  # (B, C, H+2, W+2)
-    # Sum over the 3x3 window minus nine times the centre: ones with -8 in the middle.
-    laplacian = 9.0 * (F.avg_pool2d(padded, 3, stride=1) - image)  # (B, C, H, W)
-    response = laplacian.flatten(2)  # (B, C, HW)
+    response = laplacian(image).flatten(2)  # (B, C, HW)
     if normalise == "max":
         # A nearly flat image has no edges to blow up; the floor keeps its gradient bounded.
         response = response / response.abs().amax(2, keepdim=True).clamp_min(1e-2)

@@ -12,6 +12,7 @@ from torch import Tensor
 from . import fused
 from .fused import fused_by
 from .local_assignment import Cells
+from .precision import inverse_mass
 
 
 @fused_by(fused.local_sums)
@@ -43,6 +44,13 @@ def local_mixture(weight: Tensor, cells: Cells, nodes: Tensor) -> Tensor:
     for slot, cell in enumerate(cells.of_pixels()):
         mixed = mixed + weight[:, slot, None] * nodes[:, cell].permute(0, 3, 1, 2)
     return mixed
+
+
+@fused_by(fused.local_soft_image)
+def local_soft_image(weight: Tensor, cells: Cells, image: Tensor) -> Tensor:
+    """Every pixel's mixture of the means of ``image`` under its superpixels: (B, C, H, W)."""
+    total, mass = local_sums(weight, cells, image)
+    return local_mixture(weight, cells, total * inverse_mass(mass))
 
 
 @fused_by(fused.local_changes)

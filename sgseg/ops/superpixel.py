@@ -15,7 +15,7 @@ from torch import Tensor
 from . import fused
 from .fused import fused_by
 from .local_assignment import Assignment, LocalAssignment
-from .local_forms import local_mixture, local_sums
+from .local_forms import local_mixture, local_soft_image, local_sums
 from .precision import full_precision, inverse_mass
 from .shapes import same_pixels
 
@@ -112,6 +112,9 @@ def soft_image(assignment: Assignment, image: Tensor) -> Tensor:
     Raises:
         ValueError: as :func:`pool`.
     """
+    if isinstance(assignment, LocalAssignment):
+        same_pixels("soft_image", assignment, image)
+        return local_soft_image(assignment.weight, assignment.cells, image)
     return project(assignment, pool(assignment, image))
 
 
@@ -133,6 +136,12 @@ def hard_image(assignment: Assignment, image: Tensor) -> Tensor:
 def _one_hot(share: Tensor) -> Tensor:
     """One for the largest entry along dimension 1, the first of equals, and zero else."""
     return torch.zeros_like(share).scatter_(1, share.argmax(1, keepdim=True), 1.0)
+
+
+def largest_share(assignment: Assignment) -> Tensor:
+    """Each pixel's share of the superpixel it belongs to most: (B, H, W)."""
+    share = assignment.weight if isinstance(assignment, LocalAssignment) else assignment
+    return share.amax(1)
 
 
 def labels(assignment: Assignment) -> Tensor:

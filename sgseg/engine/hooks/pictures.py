@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import default_collate
 
 from ...io.images import write_png
+from ...ops.superpixel import labels as superpixel_labels
 from ...registry import HOOKS
 from ...visualization import (
     captioned,
@@ -106,13 +107,14 @@ def strip_of(
     colours = palette(_NO_CLASS)  # of all classes, those that no cluster has too
     if mapping is not None:
         clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
+    if state.superpixels is not None:
+        owners = superpixel_labels(state.superpixels.assignment).cpu().numpy()  # (B, H, W)
     rows, titles = [], []
     for number, raw in enumerate(batch["inputs"].cpu().numpy().transpose(0, 2, 3, 1)):
         image = to_display(raw)
         row, titles = [image], ["input"]
         if state.superpixels is not None:
-            owner = state.superpixels.assignment[number].argmax(0).cpu().numpy()
-            row += [draw_borders(image, owner)]
+            row += [draw_borders(image, owners[number])]
             row += [features_as_rgb(state.projected[number].float().cpu().numpy())]
             titles += ["superpixels", "node features"]
         row += [overlay(image, clusters[number], colours, 0.8)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...ops.information import entropy, mutual_information
+from ...ops.superpixel import labels, largest_share
 from ...structures import SegState
 
 
@@ -24,12 +25,12 @@ def diagnose(state: SegState) -> dict[str, Tensor]:
     """
     scalars: dict[str, Tensor] = {}
     if state.superpixels is not None:
-        top, owner = state.superpixels.assignment.max(1)  # (B, H, W)
-        count = state.superpixels.assignment.shape[1]
+        assignment = state.superpixels.assignment
+        owner, count = labels(assignment), assignment.shape[1]
         owned = torch.zeros(len(owner), count, device=owner.device)
         owned.scatter_(1, owner.flatten(1), 1.0)  # (B, N)
         scalars["live_superpixels"] = owned.sum(1).mean()
-        scalars["max_assignment"] = top.float().mean()
+        scalars["max_assignment"] = largest_share(assignment).float().mean()
     if state.nodes is not None:
         scalars["centroid_spread"] = state.nodes[..., :2].float().std(1).mean()
     if state.projected is not None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...ops.image import Normalise, divergence, edge_map, smoothness, squared_error
 from ...ops.information import clustering_objective
+from ...ops.local_assignment import Assignment
 from ...ops.superpixel import soft_image
 from ...registry import MODELS
 from ...structures import SegState, SoftImage, Superpixels
@@ -22,7 +23,7 @@ def _superpixels(state: SegState, loss: SegLoss) -> Superpixels:
     return state.superpixels
 
 
-def _soft_image(state: SegState, assignment: Tensor) -> Tensor:
+def _soft_image(state: SegState, assignment: Assignment) -> Tensor:
     """Eq 2, made once for all losses of a step that read it."""
     made, source = state.soft_image, (assignment, state.image)
     trained = torch.is_grad_enabled() and any(x.requires_grad for x in source)

@@ -19,8 +19,9 @@ from torch import Tensor
 from .changes import changes
 from .clustering import clustering_objective, mean_entropy
 from .correlation import displaced_counts
+from .laplacian import laplacian
 from .local_changes import local_changes
-from .local_products import local_mass, local_mixture, local_sums
+from .local_products import local_mass, local_mixture, local_soft_image, local_sums
 from .soft_image import soft_image
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "clustering_objective",
     "displaced_counts",
     "fused_by",
+    "laplacian",
     "local_changes",
     "local_mass",
     "local_mixture",
+    "local_soft_image",
     "local_sums",
     "mean_entropy",
     "plain_forms",

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from ..local_assignment import SLOTS, Cells, Size, cells, kept
-from ..precision import backward_pass
+from ..precision import backward_pass, inverse_mass
 
 
 class Blocks(NamedTuple):
@@ -171,6 +171,40 @@ class _Mixture(Function):
         if ctx.needs_input_grad[2]:
             by_nodes = _sums(_weights(weight, blocks), grid, blocks, slope)
         return by_weight, None, by_nodes
+
+
+class _SoftImage(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, grid: Cells, image: Tensor) -> Tensor:
+        ctx.grid, blocks = grid, _kept_blocks(grid.size, weight.device)
+        weights = _weights(weight, blocks)  # (B, N, 9, p)
+        inverse = inverse_mass(_mass(weights, grid)[..., None])  # (B, N, 1)
+        nodes = _sums(weights, grid, blocks, image) * inverse  # (B, N, C)
+        ctx.save_for_backward(weight, image, nodes, inverse)
+        return _mixture(weights, grid, blocks, nodes)
+
+    @staticmethod
+    @backward_pass
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        weight, image, nodes, inverse = ctx.saved_tensors
+        grid, blocks = ctx.grid, _kept_blocks(ctx.grid.size, weight.device)
+        weights = _weights(weight, blocks)
+        # Gradients by the sums under a superpixel, and by its mass.
+        by_sums = _sums(weights, grid, blocks, slope) * inverse  # (B, N, C)
+        by_mass = -(by_sums * nodes).sum(2, keepdim=True)  # (B, N, 1)
+        by_weight = by_image = None
+        if ctx.needs_input_grad[0]:
+            left = torch.cat([nodes, by_sums, by_mass], 2)  # (B, N, 2C+1)
+            right = torch.cat([slope, image, torch.ones_like(slope[:, :1])], 1)
+            by_weight = _agreement(left, grid, blocks, right)
+        if ctx.needs_input_grad[2]:
+            by_image = _mixture(weights, grid, blocks, by_sums)
+        return by_weight, None, by_image
+
+
+def local_soft_image(weight: Tensor, cells: Cells, image: Tensor) -> Tensor:
+    """See :func:`sgseg.ops.local_forms.local_soft_image`."""
+    return _SoftImage.apply(weight, cells, image)
 
 
 def local_sums(weight: Tensor, cells: Cells, features: Tensor) -> tuple[Tensor, Tensor]:

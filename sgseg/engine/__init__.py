@@ -16,6 +16,7 @@ from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
+from .hooks.superpixel_pictures import SuperpixelPictureHook
 from .log_lines import WindowLogProcessor
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .untrained import UntrainedLoop
@@ -39,6 +40,7 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumedScheduleHook",
     "SetStatisticsHook",
+    "SuperpixelPictureHook",
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",

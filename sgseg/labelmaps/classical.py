@@ -73,7 +73,9 @@ def classical_superpixels(
         return _slic(scaled, count, compactness, smoothing or 0.0)
     if method == "fh":
         return _fh(scaled, count, 0.8 if smoothing is None else smoothing)
-    return _seeds(gaussian_filter(scaled, (smoothing, smoothing, 0)) if smoothing else scaled, count)
+    return _seeds(
+        gaussian_filter(scaled, (smoothing, smoothing, 0)) if smoothing else scaled, count
+    )
 
 
 def grid(height: int, width: int, count: int) -> Labels:

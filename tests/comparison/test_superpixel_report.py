@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.comparison.superpixel_methods import Method, PerImageBudget, named_method, trained_methods
+from sgseg.comparison.superpixel_methods import (
+    Method,
+    PerImageBudget,
+    named_method,
+    trained_methods,
+)
 from sgseg.comparison.superpixel_report import annotated_names, read_annotated, superpixel_report
 from sgseg.labelmaps.classical import classical_superpixels, grid
 from sgseg.models.backbones import FixedSuperpixels

@@ -101,7 +101,12 @@ class LocalSPNN(nn.Module):
         super().__init__()
         counts = (in_channels, base_channels, stride, learned_channels, rounds)
         scales = (compactness, band_range, lightness, temperature, edge)
-        if num_superpixels < 2 or min(counts) < 1 or min(scales) <= 0 or min(smoothing, coupling) < 0:
+        if (
+            num_superpixels < 2
+            or min(counts) < 1
+            or min(scales) <= 0
+            or min(smoothing, coupling) < 0
+        ):
             raise ValueError(
                 f"LocalSPNN: num_superpixels = {num_superpixels} must be >= 2; in_channels, "
                 f"base_channels, stride, learned_channels, rounds = {counts} >= 1; compactness, "

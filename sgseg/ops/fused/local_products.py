@@ -176,7 +176,7 @@ class _Mixture(Function):
 class _SoftImage(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, grid: Cells, image: Tensor) -> Tensor:
-        ctx.grid, blocks = grid, _kept_blocks(grid.size, weight.device)
+        ctx.grid, blocks = grid, kept_blocks(grid.size, weight.device)
         weights = _weights(weight, blocks)  # (B, N, 9, p)
         inverse = inverse_mass(_mass(weights, grid)[..., None])  # (B, N, 1)
         nodes = _sums(weights, grid, blocks, image) * inverse  # (B, N, C)
@@ -187,7 +187,7 @@ class _SoftImage(Function):
     @backward_pass
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         weight, image, nodes, inverse = ctx.saved_tensors
-        grid, blocks = ctx.grid, _kept_blocks(ctx.grid.size, weight.device)
+        grid, blocks = ctx.grid, kept_blocks(ctx.grid.size, weight.device)
         weights = _weights(weight, blocks)
         # Gradients by the sums under a superpixel, and by its mass.
         by_sums = _sums(weights, grid, blocks, slope) * inverse  # (B, N, C)

@@ -78,7 +78,9 @@ class CellBlocks:
         """Means of the features: (B, N, C)."""
         parts = weight @ self.counted.mT  # (B, N, 9, C+1)
         total = parts.new_zeros(len(parts), self.cells.size.cells, parts.shape[3])
-        return self._means(total.index_add(1, self.cells.grid.around.flatten(), parts.flatten(1, 2)))
+        return self._means(
+            total.index_add(1, self.cells.grid.around.flatten(), parts.flatten(1, 2))
+        )
 
     def maps(self, values: Tensor) -> Tensor:
         """(B, 9, H, W), sorted by colour."""

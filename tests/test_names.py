@@ -113,6 +113,7 @@ TESTED_ELSEWHERE = {
     "ops/fused/changes": "ops/test_fused.py",
     "ops/fused/clustering": "ops/test_fused.py",
     "ops/fused/correlation": "ops/test_fused.py",
+    "ops/fused/local_rounds": "ops/test_local_slic.py",
     "ops/fused/soft_image": "ops/test_fused.py",
     "ops/precision": "models/test_losses.py",
     "ops/shapes": "ops/test_superpixel.py",

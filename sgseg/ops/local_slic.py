@@ -30,7 +30,7 @@ from .precision import full_precision, inverse_mass
 class Rounds(NamedTuple):
     """How pixels and cells' means are made to agree."""
 
-    number: int = 8
+    number: int = 12
     """Of assignments."""
     temperature: float = 0.016
     """T; distances between neighbouring cells are 1."""

@@ -175,6 +175,7 @@ def test_a_checkpoint_at_every_count(root: Path, tmp_path: Path, tiny_config: An
     """A backbone whose N is free is one row a count, of one checkpoint."""
     config = tiny_config(tmp_path)
     config.model.backbone = dict(type="LocalSPNN", num_superpixels=8, base_channels=2)
+    config.model.roll_coordinates = False
     model = MODELS.build(config.model)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / "epoch_1.pth")
     methods = trained_methods(config, tmp_path / "epoch_1.pth", [4, 6])

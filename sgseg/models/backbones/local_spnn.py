@@ -44,7 +44,7 @@ class LocalSPNN(nn.Module):
 
     Colour, place and channels learned by SPNN's trunk join in one distance; rounds of
     differentiable SLIC (:mod:`sgseg.ops.local_slic`) divide the image. Before anything is learned
-    the learned channels are zero and this is SLIC on a smoothed image. There are N superpixels
+    the learned channels are small and this is nearly SLIC on a smoothed image. There are N superpixels
     whatever the weights are, so N is free at run time: set ``num_superpixels``, or give it with
     the image.
 
@@ -88,9 +88,9 @@ class LocalSPNN(nn.Module):
         learned_channels: int = 8,
         compactness: float = 4.0,
         band_range: float = 0.25,
-        lightness: float = 0.7,
+        lightness: float = 0.5,
         smoothing: float = 1.0,
-        rounds: int = 8,
+        rounds: int = 12,
         temperature: float = 0.02,
         coupling: float = 0.0,
         coupled: int = 2,
@@ -125,7 +125,10 @@ class LocalSPNN(nn.Module):
         self.trunk = spnn_trunk(in_channels, base_channels, stride, checkpoint)
         self.classifier = nn.Conv2d(8 * base_channels, learned_channels + in_channels, 1)
         xavier_(self)
-        nn.init.zeros_(self.classifier.weight[:learned_channels])
+        # Small, so that this starts as SLIC; at zero no gradient would reach them, for that of a
+        # squared distance is the difference of what is compared.
+        with torch.no_grad():
+            self.classifier.weight[:learned_channels] *= 0.05
         matrix = 100 * torch.eye(in_channels)
         if in_channels == 3:
             matrix = torch.tensor(OPPONENT)

@@ -44,9 +44,9 @@ class LocalSPNN(nn.Module):
 
     Colour, place and channels learned by SPNN's trunk join in one distance; rounds of
     differentiable SLIC (:mod:`sgseg.ops.local_slic`) divide the image. Before anything is learned
-    the learned channels are small and this is nearly SLIC on a smoothed image. There are N superpixels
-    whatever the weights are, so N is free at run time: set ``num_superpixels``, or give it with
-    the image.
+    the learned channels are small and this is nearly SLIC on a smoothed image. There are N
+    superpixels whatever the weights are, so N is free at run time: set ``num_superpixels``, or
+    give it with the image.
 
     Shapes: image (B, C, H, W) -> ``Superpixels(assignment of (B, 9, H, W) weights,
     feature (B, 8 * base_channels, H, W), reconstruction (B, C, H, W))``.

@@ -119,6 +119,7 @@ TESTED_ELSEWHERE = {
     "ops/fused/laplacian": "ops/test_fused.py",
     "ops/fused/local_changes": "ops/test_local_assignment.py",
     "ops/fused/local_products": "ops/test_local_assignment.py",
+    "ops/fused/local_rounds": "ops/test_local_slic.py",
     "ops/fused/soft_image": "ops/test_fused.py",
     "ops/local_forms": "ops/test_local_assignment.py",
     "ops/precision": "models/test_losses.py",

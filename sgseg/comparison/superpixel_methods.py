@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,9 +14,11 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from torch import Tensor
 
 from ..engine.checkpoints.loading import load_checkpoint
 from ..labelmaps.classical import Classic, classical_superpixels
+from ..ops.local_assignment import Assignment
 from ..training.saved import trained_model
 from .per_image import SETTINGS, Mode, optimise_superpixels
 
@@ -52,13 +55,21 @@ def method_names() -> tuple[str, ...]:
     return (*get_args(Classic), *SETTINGS)
 
 
-def named_method(name: str, count: int, budget: PerImageBudget) -> Method:
+def named_method(
+    name: str,
+    count: int,
+    budget: PerImageBudget,
+    smoothing: float | None = None,
+    compactness: float | None = None,
+) -> Method:
     """A classic or a mode of :func:`.optimise_superpixels`.
 
     Args:
         name: one of :func:`method_names`.
         count: superpixels wanted.
         budget: of the modes; the classics do not look at it.
+        smoothing, compactness: of the classics, see :func:`.classical_superpixels`; stated, they
+            are part of the row's name where the method looks at them.
 
     Raises:
         ValueError: for an unknown name.
@@ -66,8 +77,7 @@ def named_method(name: str, count: int, budget: PerImageBudget) -> Method:
     if name not in method_names():
         raise ValueError(f"superpixels: method {name!r}; choose among {', '.join(method_names())}")
     if name in get_args(Classic):
-        classic = cast(Classic, name)
-        return Method(name, count, {}, lambda image: classical_superpixels(image, count, classic))
+        return _classic(cast(Classic, name), count, smoothing, compactness)
     mode = cast(Mode, name)
 
     def optimised(image: Image) -> npt.NDArray[np.int64]:
@@ -76,12 +86,30 @@ def named_method(name: str, count: int, budget: PerImageBudget) -> Method:
     return Method(name, count, dict(vars(budget)), optimised)
 
 
-def trained_method(config: Config, checkpoint: str | Path, side: int | None = None) -> Method:
-    """The backbone of a trained model, run on the CPU.
+def _classic(
+    name: Classic, count: int, smoothing: float | None, compactness: float | None
+) -> Method:
+    given = dict(smoothing=smoothing, compactness=compactness if name == "slic" else None)
+    settings = {key: value for key, value in given.items() if value is not None}
+    settings = {} if name == "grid" else settings
+    stated = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+
+    def segment(image: Image) -> npt.NDArray[np.int64]:
+        return classical_superpixels(image, count, name, **settings)
+
+    return Method(f"{name} ({stated})" if stated else name, count, settings, segment)
+
+
+def trained_methods(
+    config: Config, checkpoint: str | Path, counts: Sequence[int], side: int | None = None
+) -> list[Method]:
+    """The backbone of a trained model, run on the CPU, at each of ``counts`` where N is free.
 
     Args:
         config: the config that the checkpoint was trained with.
         checkpoint: ``epoch_N.pth``.
+        counts: superpixels wanted of a backbone such as :class:`.LocalSPNN`; one that has learned
+            its N is scored once, at that.
         side: shorter side in pixels that the backbone sees; default the config's
             ``predict_side``, else the image's own.
 
@@ -93,19 +121,39 @@ def trained_method(config: Config, checkpoint: str | Path, side: int | None = No
     model: Any = trained_model(config, load_checkpoint(checkpoint), checkpoint).eval()
     side = side or config.get("predict_side")
 
-    @torch.inference_mode()
-    def segment(image: Image) -> npt.NDArray[np.int64]:
-        inputs = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].float() / 255.0
-        if side:
-            factor = side / min(image.shape[:2])
-            size = [round(length * factor) for length in image.shape[:2]]
-            inputs = F.interpolate(inputs, size, mode="bilinear", antialias=factor < 1)
-        seen = model.data_preprocessor(dict(inputs=inputs), False)["inputs"]
-        assignment = model.backbone(seen).assignment  # (1, N, h, w)
-        full = F.interpolate(assignment, image.shape[:2], mode="bilinear")
-        return full.argmax(1)[0].numpy()  # (H, W)
-
+    backbone = model.backbone
     digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()[:16]
     settings = dict(checkpoint_sha256=digest, side=side)
-    name = f"{type(model.backbone).__name__} ({Path(checkpoint).resolve().parent.name})"
-    return Method(name, int(config.model.backbone.num_superpixels), settings, segment)
+    name = f"{type(backbone).__name__} ({Path(checkpoint).resolve().parent.name})"
+    free = "num_superpixels" in inspect.signature(backbone.forward).parameters
+
+    def at(count: int) -> Method:
+        given = dict(num_superpixels=count) if free else {}
+
+        @torch.inference_mode()
+        def segment(image: Image) -> npt.NDArray[np.int64]:
+            seen = model.data_preprocessor(dict(inputs=_inputs(image, side)), False)["inputs"]
+            assignment = backbone(seen, **given).assignment  # (1, N, h, w)
+            return _full_size(assignment, image.shape[:2])  # (H, W)
+
+        return Method(name, count, settings, segment)
+
+    return [at(count) for count in (counts if free else [backbone.num_superpixels])]
+
+
+def _inputs(image: Image, side: int | None) -> Tensor:
+    """(1, C, h, w) in [0, 1], its shorter side ``side`` long."""
+    inputs = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].float() / 255.0
+    if not side:
+        return inputs
+    factor = side / min(image.shape[:2])
+    size = [round(length * factor) for length in image.shape[:2]]
+    return F.interpolate(inputs, size, mode="bilinear", antialias=factor < 1)
+
+
+def _full_size(assignment: Assignment, size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Labels (H, W) of one image's P; one with nine numbers a pixel has no dense form to blend."""
+    if isinstance(assignment, Tensor):
+        return F.interpolate(assignment, size, mode="bilinear").argmax(1)[0].numpy()
+    owner = assignment.labels()[None].double()  # (1, 1, h, w)
+    return F.interpolate(owner, size, mode="nearest-exact")[0, 0].long().numpy()

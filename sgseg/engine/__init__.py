@@ -17,6 +17,7 @@ from .hooks.schedule import ResumedScheduleHook
 from .hooks.share_restart import ShareRestartHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
+from .hooks.superpixel_pictures import SuperpixelPictureHook
 from .hooks.trial import NodeTrialHook
 from .log_lines import WindowLogProcessor
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
@@ -43,6 +44,7 @@ __all__ = [
     "ResumedScheduleHook",
     "SetStatisticsHook",
     "ShareRestartHook",
+    "SuperpixelPictureHook",
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",

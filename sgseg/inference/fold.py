@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ..models.backbones import SPNN
+from ..models.backbones import SPNN, LocalSPNN
 from ..models.decode_heads import ACHead
 from ..models.decode_heads.ac_head import RasterBlock
 from ..models.layers import DilatedDepthwise, NodeMLP, RasterConv2d
@@ -39,9 +39,10 @@ def for_inference(model: Model) -> Model:
     for module in parts:
         if isinstance(module, ACHead):
             module.classifier = nn.Sequential(_merged(module.classifier, module.num_classes))
-        elif isinstance(module, SPNN):
+        elif isinstance(module, SPNN | LocalSPNN):
             conv: Any = module.classifier
-            kept = slice(module.num_superpixels)
+            local = isinstance(module, LocalSPNN)
+            kept = slice(module.learned_channels if local else module.num_superpixels)
             module.classifier = _conv_1x1(conv.weight[kept], conv.bias[kept])
         elif isinstance(module, nn.Sequential):
             _sum_branches(module)

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
 
 from .connectivity import smallest_size
 
@@ -23,7 +24,11 @@ _FH_CLOSE = 0.1
 
 
 def classical_superpixels(
-    image: npt.NDArray[Any], count: int, method: Classic = "slic", compactness: float = 10.0
+    image: npt.NDArray[Any],
+    count: int,
+    method: Classic = "slic",
+    compactness: float = 10.0,
+    smoothing: float | None = None,
 ) -> Labels:
     """Divide an image into about ``count`` superpixels.
 
@@ -39,9 +44,12 @@ def classical_superpixels(
             ``grid``, the largest grid of nearly square cells with no more than ``count``.
         compactness: of SLIC only: the colour difference, in units of Lab's L of 0 to 100, that
             weighs as much as the distance between two neighbouring superpixels.
+        smoothing: deviation in pixels of the Gaussian that the image is smoothed with first;
+            default each method's own, 0.8 for FH and none for the others. A grid sees no image.
 
     Raises:
-        ValueError: for an image of another shape, an unknown method or ``count`` < 1.
+        ValueError: for an image of another shape, an unknown method, ``count`` < 1,
+            ``compactness`` <= 0 or ``smoothing`` < 0.
         RuntimeError: for ``seeds`` without opencv-contrib.
     """
     if image.ndim != 3 or 0 in image.shape:
@@ -51,14 +59,23 @@ def classical_superpixels(
             f"classical_superpixels: method = {method!r} must be one of {get_args(Classic)} and "
             f"count = {count} >= 1"
         )
+    if compactness <= 0 or (smoothing is not None and smoothing < 0):
+        raise ValueError(
+            f"classical_superpixels: compactness = {compactness} must be > 0 and smoothing = "
+            f"{smoothing} >= 0 pixels"
+        )
     height, width = image.shape[:2]
     count = min(count, height * width)
     if method == "grid" or count == 1 or min(height, width) < 2:  # no other divides a line
         return grid(height, width, count)
     scaled = image / 255.0 if image.dtype == np.uint8 else image.astype(np.float64)
     if method == "slic":
-        return _slic(scaled, count, compactness)
-    return _fh(scaled, count) if method == "fh" else _seeds(scaled, count)
+        return _slic(scaled, count, compactness, smoothing or 0.0)
+    if method == "fh":
+        return _fh(scaled, count, 0.8 if smoothing is None else smoothing)
+    return _seeds(
+        gaussian_filter(scaled, (smoothing, smoothing, 0)) if smoothing else scaled, count
+    )
 
 
 def grid(height: int, width: int, count: int) -> Labels:
@@ -70,7 +87,9 @@ def grid(height: int, width: int, count: int) -> Labels:
     return (row[:, None] * columns + column).astype(np.int64)
 
 
-def _slic(image: npt.NDArray[np.float64], count: int, compactness: float) -> Labels:
+def _slic(
+    image: npt.NDArray[np.float64], count: int, compactness: float, smoothing: float
+) -> Labels:
     from skimage.segmentation import slic
 
     colour = image.shape[2] == 3
@@ -79,6 +98,7 @@ def _slic(image: npt.NDArray[np.float64], count: int, compactness: float) -> Lab
         n_segments=count,
         # scikit-image stretches the bands to [0, 1]; Lab's L reaches 100.
         compactness=compactness if colour else compactness / 100,
+        sigma=smoothing,
         convert2lab=colour,
         enforce_connectivity=False,
         start_label=0,
@@ -87,7 +107,7 @@ def _slic(image: npt.NDArray[np.float64], count: int, compactness: float) -> Lab
     return labels.astype(np.int64)
 
 
-def _fh(image: npt.NDArray[np.float64], count: int) -> Labels:
+def _fh(image: npt.NDArray[np.float64], count: int, smoothing: float) -> Labels:
     """FH at the scale whose number of segments comes closest to ``count``."""
     from skimage.segmentation import felzenszwalb
 
@@ -99,7 +119,9 @@ def _fh(image: npt.NDArray[np.float64], count: int) -> Labels:
         with warnings.catch_warnings():
             # It asks whether four bands are meant, although channel_axis says so.
             warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
-            labels = felzenszwalb(image, scale=scale, sigma=0.8, min_size=least, channel_axis=2)
+            labels = felzenszwalb(
+                image, scale=scale, sigma=smoothing, min_size=least, channel_axis=2
+            )
         number = int(labels.max()) + 1
         miss = abs(np.log(number / count))
         if miss < best_miss:

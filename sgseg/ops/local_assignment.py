@@ -215,3 +215,21 @@ class LocalAssignment:
 
 Assignment = Tensor | LocalAssignment
 """P in either form."""
+
+
+def slot_colours(cells: Cells) -> Tensor:
+    """Nine colours of the grid's cells such that no pixel's nine cells share one: (N, 9) int64.
+
+    The colour of each cell's nine slots: (row mod 3) * 3 + column mod 3. Values of the slots sorted
+    by colour are maps in which a superpixel has the same place at all of its pixels.
+    """
+    grid, count = cells.grid, cells.size.cells
+    column = grid.own[:, 0]
+    rows = (column[1:] != column[:-1]).sum() + 1
+    cell = torch.arange(count, device=column.device)
+    row = ((cell + 1) * rows - 1) // count  # (N,)
+    slot = torch.arange(SLOTS, device=column.device)
+    down, right = slot // 3 - 1, slot % 3 - 1  # (9,)
+    other = (row[:, None] + down).clamp(min=0).minimum(rows - 1)  # (N, 9)
+    nearest = grid.around[:, 3 * (slot // 3) + 1] - other * count // rows  # the slot between two
+    return (row[:, None] + down) % 3 * 3 + (nearest + right) % 3

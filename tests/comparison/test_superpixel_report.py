@@ -13,9 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from sgseg.comparison.superpixel_methods import Method, PerImageBudget, named_method, trained_method
+from sgseg.comparison.superpixel_methods import (
+    Method,
+    PerImageBudget,
+    named_method,
+    trained_methods,
+)
 from sgseg.comparison.superpixel_report import annotated_names, read_annotated, superpixel_report
-from sgseg.labelmaps.classical import grid
+from sgseg.labelmaps.classical import classical_superpixels, grid
 from sgseg.models.backbones import FixedSuperpixels
 from sgseg.registry import MODELS
 from tests.system.test_commands import run
@@ -149,20 +154,51 @@ def test_a_trained_model(root: Path, tmp_path: Path, tiny_config: Any) -> None:
     model = MODELS.build(config.model).eval()
     torch.save(dict(state_dict=model.state_dict()), tmp_path / "epoch_1.pth")
     image = read_annotated(root, "0").image
-    method = trained_method(config, tmp_path / "epoch_1.pth")
+    (method,) = trained_methods(config, tmp_path / "epoch_1.pth", [4, 6])
     assert method.name == f"SPNN ({tmp_path.name})" and method.count == 8
     inputs = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
     seen = model.data_preprocessor(dict(inputs=inputs), False)["inputs"]
     with torch.no_grad():
         expected = model.backbone(seen).assignment.argmax(1)[0].numpy()
     np.testing.assert_array_equal(method.segment(image), expected)
-    assert trained_method(config, tmp_path / "epoch_1.pth", 16).segment(image).shape == (60, 40)
+    (small,) = trained_methods(config, tmp_path / "epoch_1.pth", [4], 16)
+    assert small.segment(image).shape == (60, 40)
     config.model.backbone.num_superpixels = 9
     with pytest.raises(ValueError, match="does not fit"):
-        trained_method(config, tmp_path / "epoch_1.pth")
+        trained_methods(config, tmp_path / "epoch_1.pth", [4])
     config.model.backbone = None
     with pytest.raises(ValueError, match="no backbone"):
-        trained_method(config, tmp_path / "epoch_1.pth")
+        trained_methods(config, tmp_path / "epoch_1.pth", [4])
+
+
+def test_a_checkpoint_at_every_count(root: Path, tmp_path: Path, tiny_config: Any) -> None:
+    """A backbone whose N is free is one row a count, of one checkpoint."""
+    config = tiny_config(tmp_path)
+    config.model.backbone = dict(type="LocalSPNN", num_superpixels=8, base_channels=2)
+    config.model.roll_coordinates = False
+    model = MODELS.build(config.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / "epoch_1.pth")
+    methods = trained_methods(config, tmp_path / "epoch_1.pth", [4, 6])
+    assert [method.count for method in methods] == [4, 6]
+    image = read_annotated(root, "0").image
+    for method in methods:
+        labels = method.segment(image)
+        assert labels.shape == image.shape[:2] and len(np.unique(labels)) == method.count
+    (small,) = trained_methods(config, tmp_path / "epoch_1.pth", [4], 16)
+    assert set(np.unique(small.segment(image))) == set(range(4))
+
+
+def test_a_classic_at_its_best(root: Path) -> None:
+    """Rows name what was chosen, where the method looks at it."""
+    image = read_annotated(root, "0").image
+    budget = PerImageBudget()
+    slic = named_method("slic", 6, budget, 1.0, 5.0)
+    assert slic.name == "slic (smoothing 1, compactness 5)"
+    assert slic.settings == dict(smoothing=1.0, compactness=5.0)
+    assert named_method("fh", 6, budget, 1.0, 5.0).name == "fh (smoothing 1)"
+    assert named_method("grid", 6, budget, 1.0, 5.0).name == "grid"
+    expected = classical_superpixels(image, 6, "slic", 5.0, 1.0)
+    np.testing.assert_array_equal(slic.segment(image), expected)
 
 
 def test_report_agrees_with_the_backbone(root: Path) -> None:

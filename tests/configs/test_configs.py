@@ -112,6 +112,16 @@ def test_dump_and_reload(path: Path, tmp_path: Path) -> None:
             | {f"{part}_dataloader.dataset.type" for part in ("train", "val", "test")},
         ),
         *(
+            (
+                f"sgseg_diffgcn_local_{s}",
+                f"sgseg_diffgcn_{s}",
+                {"model.roll_coordinates"}
+                | {f"model.backbone.{x}" for x in ("type", "with_coords", "logit_norm")}
+                | {f"model.backbone.{x}" for x in ("temperature", "checkpoint")},
+            )
+            for s in ("mosaic", "folder")
+        ),
+        *(
             (f"sgseg_diffgcn_{m}_{s}", f"sgseg_diffgcn_slic_{s}", {"model.backbone.method"})
             for m in ("fh", "grid", "seeds")
             for s in ("mosaic", "folder")

@@ -43,6 +43,22 @@ class RecomputedSequential(nn.Sequential):
         return nn.Sequential(*part)(x)
 
 
+def spnn_trunk(
+    in_channels: int, base_channels: int, stride: int = 1, checkpoint: bool = False
+) -> RecomputedSequential:
+    """Table 7 up to the classifier: (B, in_channels, H, W) -> (B, 8c, H / stride, W / stride)."""
+    c = base_channels
+    return RecomputedSequential(
+        checkpoint,
+        ConvNormAct(in_channels, c, 5, stride),
+        ConvNormAct(c, 2 * c, 3),
+        ConvNormAct(2 * c, 4 * c, 3),
+        ConvNormAct(4 * c, 8 * c, 3),
+        DilatedDepthwise(8 * c, (1, 2, 4)),
+        ConvNormAct(24 * c, 8 * c, 3),
+    )
+
+
 @MODELS.register_module()
 class SPNN(nn.Module):
     r"""Soft superpixels of an image, learned without labels (Eq 4, Table 7).
@@ -97,15 +113,7 @@ class SPNN(nn.Module):
         self.temperature = temperature
         self.stride = stride
         c = base_channels
-        self.trunk = RecomputedSequential(
-            checkpoint,
-            ConvNormAct(in_channels + 2 * with_coords, c, 5, stride),
-            ConvNormAct(c, 2 * c, 3),
-            ConvNormAct(2 * c, 4 * c, 3),
-            ConvNormAct(4 * c, 8 * c, 3),
-            DilatedDepthwise(8 * c, (1, 2, 4)),
-            ConvNormAct(24 * c, 8 * c, 3),
-        )
+        self.trunk = spnn_trunk(in_channels + 2 * with_coords, c, stride, checkpoint)
         self.classifier = nn.Conv2d(8 * c, num_superpixels + in_channels, 1)
         xavier_(self)
 

@@ -53,7 +53,7 @@ def _made(size: Size) -> Blocks:
     )
 
 
-_kept_blocks = kept(_made)
+kept_blocks = kept(_made)
 
 
 def _weights(weight: Tensor, blocks: Blocks) -> Tensor:
@@ -123,7 +123,7 @@ class _Mass(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, grid: Cells) -> Tensor:
         ctx.grid = grid
-        return _mass(_weights(weight, _kept_blocks(grid.size, weight.device)), grid)
+        return _mass(_weights(weight, kept_blocks(grid.size, weight.device)), grid)
 
     @staticmethod
     @backward_pass
@@ -135,7 +135,7 @@ class _Sums(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, grid: Cells, features: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(weight, features)
-        ctx.grid, blocks = grid, _kept_blocks(grid.size, weight.device)
+        ctx.grid, blocks = grid, kept_blocks(grid.size, weight.device)
         weights = _weights(weight, blocks)  # (B, N, 9, p)
         return _sums(weights, grid, blocks, features), _mass(weights, grid)[..., None]
 
@@ -143,7 +143,7 @@ class _Sums(Function):
     @backward_pass
     def backward(ctx: Any, by_sums: Tensor, by_mass: Tensor) -> tuple[Tensor | None, ...]:
         weight, features = ctx.saved_tensors
-        grid, blocks = ctx.grid, _kept_blocks(ctx.grid.size, weight.device)
+        grid, blocks = ctx.grid, kept_blocks(ctx.grid.size, weight.device)
         by_weight = by_features = None
         if ctx.needs_input_grad[0]:
             by_weight = _agreement(by_sums, grid, blocks, features)  # (B, 9, H, W)
@@ -157,14 +157,14 @@ class _Mixture(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, grid: Cells, nodes: Tensor) -> Tensor:
         ctx.save_for_backward(weight, nodes)
-        ctx.grid, blocks = grid, _kept_blocks(grid.size, weight.device)
+        ctx.grid, blocks = grid, kept_blocks(grid.size, weight.device)
         return _mixture(_weights(weight, blocks), grid, blocks, nodes)
 
     @staticmethod
     @backward_pass
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         weight, nodes = ctx.saved_tensors
-        grid, blocks = ctx.grid, _kept_blocks(ctx.grid.size, weight.device)
+        grid, blocks = ctx.grid, kept_blocks(ctx.grid.size, weight.device)
         by_weight = by_nodes = None
         if ctx.needs_input_grad[0]:
             by_weight = _agreement(nodes, grid, blocks, slope)
@@ -176,7 +176,7 @@ class _Mixture(Function):
 class _SoftImage(Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, grid: Cells, image: Tensor) -> Tensor:
-        ctx.grid, blocks = grid, _kept_blocks(grid.size, weight.device)
+        ctx.grid, blocks = grid, kept_blocks(grid.size, weight.device)
         weights = _weights(weight, blocks)  # (B, N, 9, p)
         inverse = inverse_mass(_mass(weights, grid)[..., None])  # (B, N, 1)
         nodes = _sums(weights, grid, blocks, image) * inverse  # (B, N, C)
@@ -187,7 +187,7 @@ class _SoftImage(Function):
     @backward_pass
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         weight, image, nodes, inverse = ctx.saved_tensors
-        grid, blocks = ctx.grid, _kept_blocks(ctx.grid.size, weight.device)
+        grid, blocks = ctx.grid, kept_blocks(ctx.grid.size, weight.device)
         weights = _weights(weight, blocks)
         # Gradients by the sums under a superpixel, and by its mass.
         by_sums = _sums(weights, grid, blocks, slope) * inverse  # (B, N, C)

@@ -1,0 +1,173 @@
+"""LocalSPNN: SPNN's trunk in front of differentiable SLIC, which no superpixel can leave."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...ops.local_assignment import LocalAssignment, cells
+from ...ops.local_slic import Rounds, couplings, local_slic
+from ...ops.precision import full_precision
+from ...ops.superpixel import coordinates
+from ...registry import MODELS
+from ...structures import Superpixels
+from ..layers import xavier_
+from .spnn import spnn_trunk
+
+OPPONENT = ((25.0, 75.0, 2.0), (100.0, -134.0, 33.0), (45.0, 81.0, -127.0))
+"""L, a and b of sRGB bands in [0, 1], up to constants: the least-squares fit on photographs, right
+to 2.4 units. Being linear it takes standardised bands as well, and no root of a negative band."""
+
+
+@full_precision
+def smoothed(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian mean of each band, borders continued.
+
+    Args:
+        image: (B, C, H, W).
+        sigma: deviation in pixels; 0: the image itself.
+    """
+    if not sigma:
+        return image
+    reach, bands = round(3 * sigma), image.shape[1]
+    offset = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    kernel = (-0.5 * (offset / sigma).square()).softmax(0).expand(bands, 1, 1, -1)
+    wide = F.pad(image, (reach, reach, 0, 0), mode="replicate")
+    high = F.pad(F.conv2d(wide, kernel, groups=bands), (0, 0, reach, reach), mode="replicate")
+    return F.conv2d(high, kernel.mT, groups=bands)  # (B, C, H, W)
+
+
+@MODELS.register_module()
+class LocalSPNN(nn.Module):
+    """Superpixels that each pixel chooses among the nine grid cells around it.
+
+    Colour, place and channels learned by SPNN's trunk join in one distance; rounds of
+    differentiable SLIC (:mod:`sgseg.ops.local_slic`) divide the image. Before anything is learned
+    the learned channels are small and this is nearly SLIC on a smoothed image. There are N
+    superpixels whatever the weights are, so N is free at run time: set ``num_superpixels``, or
+    give it with the image.
+
+    Shapes: image (B, C, H, W) -> ``Superpixels(assignment of (B, 9, H, W) weights,
+    feature (B, 8 * base_channels, H, W), reconstruction (B, C, H, W))``.
+
+    Args:
+        in_channels: bands C; three are taken for red, green and blue and compared as in Lab,
+            others as they are.
+        num_superpixels: N, at least 2 and at most the pixels of an image.
+        base_channels: width of the trunk's first layer; 64 in the paper.
+        stride: of the trunk's first convolution, see :class:`SPNN`.
+        learned_channels: D, learned channels that join the distance.
+        compactness: the colour difference, in units of Lab's L of 0 to 100, that weighs as much as
+            the distance between two neighbouring superpixels, as SLIC has it.
+        band_range: what one unit of the image is of the bands' whole range: about a quarter for
+            standardised images, 1 for images in [0, 1].
+        lightness: weight of L beside a and b, in units of theirs; shadows are no objects.
+        smoothing: deviation in pixels of the Gaussian that colours are smoothed with.
+        rounds: of assignment.
+        temperature: of P, in squared distances between neighbouring superpixels.
+        coupling: how much the four neighbours' choice counts, in the same units; 0: nothing.
+        coupled: in how many of the last rounds they count.
+        sweeps: times that such a round looks at them.
+        edge: colour difference between neighbours, in units of L, at which their count is 1/e.
+        checkpoint: of the trunk, see :class:`SPNN`.
+
+    Raises:
+        ValueError: for an image with another number of bands or fewer than N pixels, or a
+            parameter out of range.
+
+    Source: Jampani et al., Superpixel Sampling Networks (ECCV 2018); trained without labels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        num_superpixels: int = 200,
+        base_channels: int = 4,
+        stride: int = 2,
+        learned_channels: int = 8,
+        compactness: float = 4.0,
+        band_range: float = 0.25,
+        lightness: float = 0.5,
+        smoothing: float = 1.0,
+        rounds: int = 12,
+        temperature: float = 0.02,
+        coupling: float = 0.0,
+        coupled: int = 2,
+        sweeps: int = 2,
+        edge: float = 6.0,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        counts = (in_channels, base_channels, stride, learned_channels, rounds)
+        scales = (compactness, band_range, lightness, temperature, edge)
+        if (
+            num_superpixels < 2
+            or min(counts) < 1
+            or min(scales) <= 0
+            or min(smoothing, coupling) < 0
+        ):
+            raise ValueError(
+                f"LocalSPNN: num_superpixels = {num_superpixels} must be >= 2; in_channels, "
+                f"base_channels, stride, learned_channels, rounds = {counts} >= 1; compactness, "
+                f"band_range, lightness, temperature, edge = {scales} > 0; smoothing = "
+                f"{smoothing} and coupling = {coupling} >= 0"
+            )
+        self.in_channels = in_channels
+        self.out_channels = 8 * base_channels
+        self.num_superpixels = num_superpixels
+        self.learned_channels = learned_channels
+        self.compactness = compactness
+        self.smoothing = smoothing
+        self.edge = edge
+        self.rounds = Rounds(rounds, temperature, coupling, coupled, sweeps)
+        self.stride = stride
+        self.trunk = spnn_trunk(in_channels, base_channels, stride, checkpoint)
+        self.classifier = nn.Conv2d(8 * base_channels, learned_channels + in_channels, 1)
+        xavier_(self)
+        # Small, so that this starts as SLIC; at zero no gradient would reach them, for that of a
+        # squared distance is the difference of what is compared.
+        with torch.no_grad():
+            self.classifier.weight[:learned_channels] *= 0.05
+        matrix = 100 * torch.eye(in_channels)
+        if in_channels == 3:
+            matrix = torch.tensor(OPPONENT)
+            matrix[0] *= lightness
+        self.register_buffer("matrix", band_range * matrix[:, :, None, None], persistent=False)
+
+    def forward(self, image: Tensor, num_superpixels: int | None = None) -> Superpixels:
+        """Soft assignment, penultimate features and reconstruction of ``image``.
+
+        Args:
+            image: (B, C, H, W).
+            num_superpixels: N of this call; default the attribute.
+        """
+        if image.dim() != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f"LocalSPNN: expected images (B, {self.in_channels}, H, W), got "
+                f"{tuple(image.shape)}: set in_channels to the number of bands"
+            )
+        feature = self.trunk(image)  # (B, 8c, H/stride, W/stride)
+        output = self.classifier(feature)  # (B, D+C, H/stride, W/stride)
+        if self.stride > 1:
+            feature, output = (
+                F.interpolate(y, image.shape[2:], mode="bilinear") for y in (feature, output)
+            )
+        # Prepared for inference, the classifier leaves the reconstruction out: then it is empty.
+        learned, reconstruction = output.tensor_split([self.learned_channels], 1)
+        assignment = self.divide(image, learned, num_superpixels or self.num_superpixels)
+        return Superpixels(assignment, feature, reconstruction)
+
+    @full_precision
+    def divide(self, image: Tensor, learned: Tensor, count: int) -> LocalAssignment:
+        """Superpixels by colour, place and the learned channels (B, D, H, W)."""
+        height, width = image.shape[2:]
+        grid = cells(height, width, count, image.device)
+        xy = coordinates(height, width, image.device, image.dtype)  # (2, H, W)
+        # In units of the distance between neighbouring cells.
+        reach = (torch.tensor((width, height)) * 0.5 * (count / (height * width)) ** 0.5).to(xy)
+        place = (xy * reach[:, None, None]).expand(len(image), -1, -1, -1)
+        colour = F.conv2d(smoothed(image, self.smoothing), self.matrix)  # (B, C, H, W)
+        joined = torch.cat([place, colour / self.compactness, learned], 1)  # (B, 2+C+D, H, W)
+        coupling = couplings(colour, self.edge) if self.rounds.coupling else None
+        return LocalAssignment.of_scores(local_slic(joined, grid, self.rounds, coupling), grid)

@@ -79,6 +79,8 @@ class LocalSPNN(nn.Module):
     Source: Jampani et al., Superpixel Sampling Networks (ECCV 2018); trained without labels.
     """
 
+    matrix: Tensor
+
     def __init__(
         self,
         in_channels: int = 3,

@@ -1,7 +1,8 @@
 """Backbones: superpixels of an image, or the features of a plain trunk."""
 
 from .fixed_superpixels import FixedSuperpixels
+from .frozen_features import FrozenFeatures
 from .net10a import Net10a
 from .spnn import SPNN
 
-__all__ = ["SPNN", "FixedSuperpixels", "Net10a"]
+__all__ = ["SPNN", "FixedSuperpixels", "FrozenFeatures", "Net10a"]

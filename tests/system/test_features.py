@@ -19,6 +19,7 @@ from sgseg.registry import MODELS
 from sgseg.training import build_config, train
 from sgseg.training import test as evaluate
 from sgseg.training.saved import config_for
+from tests.conftest import ROOT
 from tests.timm_at_hand import SMALL, demand_timm
 
 timm = demand_timm()
@@ -106,3 +107,20 @@ def test_features_export_at_any_size(folder: Path, tmp_path: Path) -> None:
         load(tmp_path / "epoch_1.pth"), tmp_path / "m.onnx", sample_images(3, 4)
     )
     assert agreement.enough
+
+
+@pytest.mark.slow
+def test_the_comparison_that_ships(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row of the example, and its table."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    example: Any = __import__("compare_features")
+    own = dict(SMALL, weights=str(folder / "weights.pth"))
+    options = {"default_hooks.pictures": None, "train_dataloader.num_workers": 0}
+    given = dict(out=str(tmp_path), seeds=(0, 1), num_classes=3, options=options)
+    found = example.main(str(folder), own, example.ROWS, **given)
+    found |= example.main(str(folder), own, example.TRAINED, **(given | dict(epochs=1)))
+    lines = example.table(found).splitlines()[2:]
+    assert [line.split(" | ")[0].strip("| ") for line in lines] == list(found)
+    assert all(len(accuracies) == 2 for accuracies in found.values()) and len(found) == 5

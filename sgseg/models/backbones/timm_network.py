@@ -57,7 +57,7 @@ def timm_network(
         model_args: further arguments of the network in timm, ``dict(img_size=64)``.
 
     Raises:
-        RuntimeError: without timm.
+        RuntimeError: without timm, or if it cannot fetch the weights.
         ValueError: for an unknown name, no weights, or weights that do not fit.
         FileNotFoundError: for a missing file.
     """
@@ -71,20 +71,27 @@ def timm_network(
         hint = f"; near it are {', '.join(near)}" if near else ""
         raise ValueError(f"{name}: timm {timm.__version__} has no such network{hint}")
     arguments = dict(model_args or {})
-    if weights in (None, "random"):
-        return _build(timm, name, arguments, pretrained=pretrained)
+    if weights == "random" or torch.get_default_device().type == "meta":
+        return _build(timm, name, arguments)
+    if pretrained:
+        try:
+            return _build(timm, name, arguments, pretrained=True)
+        except Exception as error:  # of the hub, the network and timm
+            raise RuntimeError(
+                f"{name}: timm could not fetch its weights ({_first_line(error)}): download the "
+                "file yourself (docs/guide/features.md) and set weights to it"
+            ) from error
     path = Path(str(weights))
     if not path.is_file():
-        raise FileNotFoundError(f"{name}: weights = {path}: no such file")
+        raise FileNotFoundError(
+            f"{name}: weights = {path}: no such file; set weights to where it lies now"
+        )
     drawn = _build(timm, name, arguments)
-    if torch.get_default_device().type == "meta":
-        return drawn
     try:
         overlay = dict(file=str(path))
         network = _build(timm, name, arguments, pretrained=True, pretrained_cfg_overlay=overlay)
     except Exception as error:  # of torch, pickle, safetensors and timm
-        reason = str(error).replace("\n", " ")[:300]
-        raise ValueError(f"{name}: weights = {path} do not fit: {reason}") from error
+        raise ValueError(f"{name}: weights = {path} do not fit: {_first_line(error)}") from error
     _demand_read(network, drawn, name, path)
     return network
 
@@ -123,3 +130,8 @@ def _demand_read(network: nn.Module, drawn: nn.Module, name: str, path: Path) ->
 def _is_random(value: Tensor) -> bool:
     """Whether a parameter was drawn, not set to a constant."""
     return value.numel() > 1 and bool((value != value.flatten()[0]).any())
+
+
+def _first_line(error: Exception) -> str:
+    """The beginning of what an error says."""
+    return " ".join(str(error).split())[:300]

@@ -190,7 +190,7 @@ def test_bands_of_a_folder_reach_every_place(name: str, bands: int) -> None:
     """--bands sets the data sets and the model, at the config's size and at a preset."""
     path = CONFIGS[0].with_name(f"{name}.py")
     for preset in ("tiny", None) if "paper" not in name else ("tiny",):
-        config = build_config(path, bands=bands, preset=preset)
+        config = with_small_features(build_config(path, bands=bands, preset=preset))
         assert {config[f"{x}_dataloader"].dataset.bands for x in ("train", "val", "test")} == {
             bands
         }

@@ -52,30 +52,41 @@ def small_config(folder: Path, name: str, part: str, out: Path, **more: Any) -> 
     return build_config(name, folder, 3, work_dir=out, preset="tiny", options=options | more)
 
 
-def test_kmeans_is_whole_without_its_weights(folder: Path, tmp_path: Path) -> None:
-    """Train, score, predict; the checkpoint is small and says which file it misses."""
-    cache = {"model.backbone.cache": str(tmp_path / "cache")}
-    config = small_config(folder, "kmeans_features_folder", "backbone", tmp_path / "run", **cache)
-    runner = train(config)
+def test_a_checkpoint_without_its_weights(folder: Path, tmp_path: Path) -> None:
+    """It is small, opens beside its file, and says which file it misses; no prediction is kept."""
+    quick = {"default_hooks.label_free": None, "model.backbone.cache": str(tmp_path / "cache")}
+    train(small_config(folder, "kmeans_features_folder", "backbone", tmp_path / "run", **quick))
     kept = sorted((tmp_path / "cache").rglob("*.npy"))
-    assert len(kept) == 12  # and mirrored, for the flip consistency
-    path = tmp_path / "run/epoch_1.pth"
-    record = evaluate(config_for(path, work_dir=tmp_path / "test"), path)
-    assert record["confusion"] == runner.val_evaluator.metrics[0].record["confusion"]
-    assert sorted((tmp_path / "cache").rglob("*.npy")) == kept
-    image = folder / "images/0.png"
-    labels, _ = load(path)(image)
-    assert sorted((tmp_path / "cache").rglob("*.npy")) == kept  # a user's images leave no files
+    assert len(kept) == 6  # fitted and scored on the same
+    path, moved = tmp_path / "run/epoch_1.pth", tmp_path / "moved.pth"
     assert path.stat().st_size < 2 * (folder / "weights.pth").stat().st_size
-    moved = folder.parent / "moved.pth"
+    labels, _ = load(path)(folder / "images/0.png")
+    assert len(np.unique(labels)) > 1
+    assert sorted((tmp_path / "cache").rglob("*.npy")) == kept
     (folder / "weights.pth").rename(moved)
     try:
         with pytest.raises(FileNotFoundError, match=r"weights = .*weights.pth: no such file"):
             load(path)
-        again, _ = load(path, overrides=dict(options={"model.backbone.weights": str(moved)}))(image)
+        new = dict(options={"model.backbone.weights": str(moved)})
+        again, _ = load(path, overrides=new)(folder / "images/0.png")
     finally:
         moved.rename(folder / "weights.pth")
     assert (again == labels).all()
+
+
+@pytest.mark.slow
+def test_kmeans_is_scored_again(folder: Path, tmp_path: Path) -> None:
+    """``sgseg test`` finds the score of the run, of features that are in the cache."""
+    cache = {"model.backbone.cache": str(tmp_path / "cache")}
+    for name in ("kmeans_features_folder", "kmeans_features_superpixels"):
+        run = tmp_path / name
+        runner = train(small_config(folder, name, "backbone", run, **cache))
+        kept = sorted((tmp_path / "cache").rglob("*.npy"))
+        assert len(kept) == 12  # and mirrored, for the flip consistency
+        path = run / "epoch_1.pth"
+        record = evaluate(config_for(path, work_dir=run / "test"), path)
+        assert sorted((tmp_path / "cache").rglob("*.npy")) == kept
+        assert record["confusion"] == runner.val_evaluator.metrics[0].record["confusion"]
 
 
 @pytest.mark.slow

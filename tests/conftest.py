@@ -43,7 +43,7 @@ def one_thread() -> None:
 def tiny_config(work_dir: Path, seed: int = 0, **options: Any) -> Config:
     """The mosaic recipe at a size that trains in seconds."""
     return build_config(
-        ROOT / "configs/sgseg/sgseg_diffgcn_mosaic.py",
+        ROOT / "configs/sgseg/sgseg_diffgcn_practical_mosaic.py",
         work_dir=work_dir,
         seed=seed,
         options=TINY | options,

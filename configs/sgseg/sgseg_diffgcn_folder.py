@@ -6,6 +6,6 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.datasets.folder import *  # noqa: F403
     from .._base_.models.sgseg_practical import *  # noqa: F403
-    from .._base_.schedules.practical import *  # noqa: F403
+    from .._base_.schedules.head_first import *  # noqa: F403
 
 model.decode_head.num_classes = 4

@@ -5,7 +5,7 @@ from mmengine.config import read_base
 with read_base():
     from .._base_.datasets.mosaic import *  # noqa: F403
     from .._base_.models.sgseg_practical import *  # noqa: F403
-    from .._base_.schedules.practical import *  # noqa: F403
+    from .._base_.schedules.head_first import *  # noqa: F403
 
 model.decode_head.num_classes = 3
 # Light is a nuisance here by construction: taken out of every image, and varied more.

@@ -1,12 +1,12 @@
 """SLIC in the place of SPNN on any folder of images: nothing to pre-train, the rest as in
-sgseg_diffgcn_folder."""
+sgseg_diffgcn_practical_folder."""
 
 from mmengine.config import read_base
 
 from sgseg.models import FixedSuperpixels
 
 with read_base():
-    from .sgseg_diffgcn_folder import *  # noqa: F403
+    from .sgseg_diffgcn_practical_folder import *  # noqa: F403
 
 model.backbone = dict(type=FixedSuperpixels, num_superpixels=32, method="slic")
 model.roll_coordinates = False  # it sees none

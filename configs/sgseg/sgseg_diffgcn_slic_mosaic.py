@@ -5,7 +5,7 @@ from mmengine.config import read_base
 from sgseg.models import FixedSuperpixels
 
 with read_base():
-    from .sgseg_diffgcn_mosaic import *  # noqa: F403
+    from .sgseg_diffgcn_practical_mosaic import *  # noqa: F403
 
 model.backbone = dict(type=FixedSuperpixels, num_superpixels=32, method="slic")
 model.roll_coordinates = False  # it sees none

@@ -25,6 +25,9 @@ SHARED: dict[str, dict[str, Any]] = {
     "--names": dict(metavar="FILE", help="classes.json with names of your own"),
     "--num-classes": dict(type=int, help="number of clusters K"),
     "--preset": dict(help="sizes of the model: paper, small, tiny, or a file"),
+    "--shares": dict(
+        nargs="+", type=float, help="rough part of the pixels of each cluster: 0.65 0.2 0.15"
+    ),
     "--value-range": dict(
         nargs=2, type=float, metavar=("LOW", "HIGH"), help="samples that are 0 and 1"
     ),
@@ -45,7 +48,7 @@ def config_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command that :func:`sgseg.training.build_config` takes, by its names."""
     names = {
         *("data", "num_classes", "label_map", "bands", "value_range", "epochs", "work_dir"),
-        *("seed", "amp", "deterministic", "launcher", "preset"),
+        *("seed", "amp", "deterministic", "launcher", "preset", "shares"),
     }
     taken = {name: value for name, value in vars(args).items() if name in names}
     return taken | dict(options=args.cfg_options) if "cfg_options" in args else taken

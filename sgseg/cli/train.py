@@ -11,7 +11,7 @@ from .arguments import add_shared, config_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg train``."""
-    add_shared(parser, "config", "--data", "--num-classes", "--preset")
+    add_shared(parser, "config", "--data", "--num-classes", "--shares", "--preset")
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     add_shared(parser, "--label-map", "--bands", "--value-range")
     parser.add_argument("--work-dir", help="default a new folder, work_dirs/<config name>")

@@ -61,6 +61,8 @@ def in_words(protocol: Mapping[str, Any]) -> str:
         f"label {protocol['ignore']} ignored",
         f"matching {protocol['matching']}",
     ]
+    if "told" in protocol:
+        parts.append(f"told {protocol['told']}")
     for key in ("manifest_sha256", "items_sha256"):
         if key in protocol:
             parts.append(f"{key} {protocol[key][:12]}")

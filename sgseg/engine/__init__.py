@@ -14,8 +14,10 @@ from .hooks.memory import PeakMemoryHook
 from .hooks.pictures import PictureHook
 from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
+from .hooks.share_restart import ShareRestartHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
+from .hooks.trial import NodeTrialHook
 from .log_lines import WindowLogProcessor
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
 from .untrained import UntrainedLoop
@@ -34,11 +36,13 @@ __all__ = [
     "LabelFreeStoppingHook",
     "LateScalarsHook",
     "ModuleLRConstructor",
+    "NodeTrialHook",
     "PeakMemoryHook",
     "PictureHook",
     "PlainCheckpointHook",
     "ResumedScheduleHook",
     "SetStatisticsHook",
+    "ShareRestartHook",
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",

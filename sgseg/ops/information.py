@@ -7,6 +7,8 @@ as in IIC (Ji et al., ICCV 2019).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -119,3 +121,47 @@ def mutual_information(p: Tensor, q: Tensor, half_window: int = 0, balance: floa
         Scalar in nats. Equal balanced one-hot readings of K classes give log K.
     """
     return information_of_joint(joint_counts(p, q, half_window), balance)
+
+
+@full_precision
+def usage_of_joint(joint: Tensor) -> Tensor:
+    """Share of each class in co-occurrence counts, mean of both readings and displacements: (K,).
+
+    Args:
+        joint: (D, K, K), non-negative, in any unit.
+    """
+    joint = joint / joint.sum((1, 2), keepdim=True).clamp_min(EPS)  # (D, K, K)
+    return ((joint.sum(2) + joint.sum(1)) / 2).mean(0)  # (K,)
+
+
+@full_precision
+def divergence(usage: Tensor, shares: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of the usage from the shares, (K,) each, in nats.
+
+    Args:
+        usage: sums to one; a class without pixels counts 0, with finite gradient.
+        shares: positive, sums to one.
+    """
+    return -(usage * shares.log()).sum() - entropy(usage, 0)
+
+
+def normalised_shares(shares: Sequence[float]) -> tuple[float, ...]:
+    """Rough shares as they are used: the largest first, with sum 1.
+
+    Raises:
+        ValueError: for fewer than two, one that is not above 0, or a sum outside of 0.9 to 1.1
+            (90 to 110 if they are percents).
+    """
+    given, total = list(shares), float(sum(shares))
+    scale = 100.0 if total > 10 else 1.0
+    if len(given) < 2 or not all(0 < share < float("inf") for share in given):
+        raise ValueError(
+            f"shares = {given}: give a part above 0 for each of two or more clusters, for example "
+            "0.65 0.2 0.15"
+        )
+    if not 0.9 * scale <= total <= 1.1 * scale:
+        raise ValueError(
+            f"shares = {given}: their sum is {total:.4g}, and all clusters together have 1 (or "
+            "100, in percent): give the part of the pixels that each cluster has"
+        )
+    return tuple(sorted((share / total for share in given), reverse=True))

@@ -19,6 +19,7 @@ from .loaders import LOADERS
 from .options import check_names, merge_options
 from .presets import apply_preset, read_preset
 from .settings import check_settings, check_training
+from .shares import set_shares
 
 _HOOKS_OF_MMENGINE = frozenset(
     ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -41,6 +42,7 @@ def build_config(
     bands: int | None = None,
     epochs: int | None = None,
     value_range: Sequence[float] | None = None,
+    shares: Sequence[float] | None = None,
     training: bool = True,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
@@ -68,6 +70,8 @@ def build_config(
             trial of any config.
         value_range: values of a folder's images that stand for 0 and 1; default the whole range of
             their type.
+        shares: rough part of the pixels that each cluster has, see :func:`set_shares`; their
+            number is the number of clusters.
         training: whether it is to train: ``total_batch_size`` is then shared by the processes.
 
     Raises:
@@ -90,6 +94,8 @@ def build_config(
     if value_range is not None:
         low, high = value_range
         _set_in_folders(config, "value_range", (low, high), "units")
+    if shares is not None:
+        num_classes = set_shares(config, shares, num_classes)
     if num_classes is not None:
         set_num_classes(config, num_classes)
     if work_dir is not None:

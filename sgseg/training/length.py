@@ -18,7 +18,8 @@ def set_length(config: Config, epochs: int, trial: bool = False) -> None:
     Args:
         config: changed in place.
         epochs: at least 1.
-        trial: with fewer epochs than stages, leave the first stages out, aloud.
+        trial: with fewer epochs than stages, leave stages out, aloud: those after the head's, which
+            only try to better it, then the first ones.
 
     Raises:
         ValueError: for less than one epoch, or fewer than stages.
@@ -26,11 +27,12 @@ def set_length(config: Config, epochs: int, trial: bool = False) -> None:
     if epochs < 1:
         raise ValueError(f"--epochs {epochs}: train for one or more")
     total, stages = config.train_cfg.max_epochs, stages_of(config)
-    kept = stages[-epochs:]
+    ends = [number + 1 for number, (_, name) in enumerate(stages) if name == "head"]
+    kept = stages[: ends[0] if ends and epochs < len(stages) else None][-epochs:]
     if len(kept) < len(stages) and not trial:
         raise ValueError(f"{epochs} epochs are too few for the stages {stages}: give one for each")
     if len(kept) < len(stages):
-        left_out = ", ".join(repr(name) for _, name in stages[: len(stages) - epochs])
+        left_out = ", ".join(repr(name) for start, name in stages if (start, name) not in kept)
         print_log(
             f"{epochs} epochs are fewer than the {len(stages)} stages: {left_out} left out, what "
             "it trains stays as it was initialised. Good for a trial, not for a result",

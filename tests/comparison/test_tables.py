@@ -100,9 +100,14 @@ def table_of(root: Path) -> str:
 def start(root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1) -> subprocess.Popen[bytes]:
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     script = _SCRIPT.format(root=str(root), rows=rows, epochs=epochs, jobs=jobs)
-    return subprocess.Popen(
-        [sys.executable, "-c", script], env=env, cwd=ROOT, start_new_session=True
-    )
+    # A shell's background job, as this test may be one, hands an ignored Ctrl-C on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", script], env=env, cwd=ROOT, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def until(condition: Any, seconds: float = 120) -> None:
@@ -196,7 +201,7 @@ def test_ctrl_c_ends_the_jobs(tmp_path: Path, terminal: bool) -> None:
     until(lambda: list(tmp_path.glob("*/seed_0/epoch_1.pth")))
     (os.killpg if terminal else os.kill)(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
-    assert not busy(tmp_path)
+    until(lambda: not busy(tmp_path))  # the command waits for its jobs, but not for ever
     assert list(tmp_path.glob("tablex-*.md"))
     assert list(tmp_path.glob("*/seed_0/epoch_*_iter_*.pth"))
 

@@ -146,6 +146,20 @@ def test_nothing_of_it_trains(frozen_to: Any) -> None:
     assert model.load_state_dict(saved).missing_keys == []
 
 
+def test_a_head_reads_them_while_nodes_are_kept_out() -> None:
+    """Stage ``head``: zeros in the place of node features, frozen ones where they always are."""
+    parts = dict(fusion=dict(type="GatedFusion"), frozen=FROZEN, frozen_to=("head",))
+    losses = dict(mi=dict(type="MutualInformationLoss"))
+    model = SGSeg(HEAD, GRID, losses=losses, data_preprocessor=UNIT, **parts)
+    model.stage = "head"
+    assert not model.reads_nodes
+    image = torch.rand(2, 3, 32, 32)
+    x = model.head_input(model._begun(image))
+    torch.testing.assert_close(x[:, -24:], model.frozen.on_pixels(image))
+    assert x.shape[1] == model.head_channels and not x[:, 3:-24].any()
+    assert model.loss(image)["loss_mi"].isfinite()
+
+
 def test_where_they_cannot_go() -> None:
     """Nodes need superpixels, and there is no other part."""
     for frozen_to in (("nodes",), (), ("neck",)):

@@ -207,6 +207,49 @@ def test_mutual_information_is_lowest_for_equal_sure_readings() -> None:
     assert MutualInformationLoss()(state()).item() > -log(3)
 
 
+def pulled(logits: Tensor, balance: float, shares: tuple[float, ...]) -> Tensor:
+    """The loss of sure readings that agree and use the classes as a softmax says."""
+    loss = MutualInformationLoss(balance=balance, shares=shares)
+    sure = torch.eye(len(logits))[None, :, None]  # (1, K, 1, K): a pixel a class
+    views = (View(sure, sure), View(sure * logits.softmax(0), sure))  # the joint is diag(usage)
+    return loss(SegState(sure, views=views))
+
+
+@pytest.mark.parametrize("balance", [1.0, 1.5])
+def test_the_least_loss_has_the_stated_shares(balance: float) -> None:
+    """Among sure readings that agree, whatever pull to equal sizes the information has itself."""
+    shares = (0.65, 0.2, 0.15)
+    logits = torch.tensor(shares).log().requires_grad_()
+    least = pulled(logits, balance, shares)
+    (gradient,) = torch.autograd.grad(least, logits)
+    assert gradient.abs().max() < 1e-5
+    for other in ((0.5, 0.3, 0.2), (0.34, 0.33, 0.33), (0.8, 0.1, 0.1)):
+        assert pulled(torch.tensor(other).log(), balance, shares) > least + 0.01
+
+
+def test_the_largest_share_goes_to_the_class_that_is_largest() -> None:
+    """Whatever its number: two runs whose classes have changed places have one loss."""
+    shares = (0.6, 0.3, 0.1)
+    logits = torch.tensor([0.2, 0.0, 0.6])
+    values = []
+    for order in ([0, 1, 2], [2, 0, 1]):
+        loss = MutualInformationLoss(shares=shares)
+        sure = torch.eye(3)[None, :, None]
+        views = (View(sure, sure), View(sure * logits[order].softmax(0), sure))
+        given = SegState(sure, views=views)
+        values.append(torch.stack([loss(given) for _ in range(3)]))
+        assert loss.usage.argmax() == order.index(2)
+    torch.testing.assert_close(values[0], values[1])
+
+
+def test_shares_have_to_be_one_a_class() -> None:
+    """Two shares for three classes: said with what sets both."""
+    with pytest.raises(ValueError, match="2 shares for 3 classes.*--shares"):
+        MutualInformationLoss(shares=[0.5, 0.5])(state())
+    with pytest.raises(ValueError, match="shares_weight = 0.0 must be above 0"):
+        MutualInformationLoss(shares=[0.5, 0.5], shares_weight=0.0)
+
+
 @pytest.mark.parametrize("kind", SUPERPIXEL + SEGMENTATION)
 def test_gradients_reach_what_the_loss_reads(kind: type[SegLoss]) -> None:
     """Backward works and gives finite, non-zero gradients."""

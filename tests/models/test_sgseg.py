@@ -11,6 +11,9 @@ from sgseg.models.layers.draws import StepDraws
 BANDS = 3
 
 
+HEAD_LOSSES = dict(mutual_information=dict(type="MutualInformationLoss"))
+
+
 def build(**changes: Any) -> SGSeg:
     """A tiny model with every loss."""
     torch.manual_seed(0)
@@ -238,6 +241,34 @@ def test_impossible_models_are_refused(changes: dict[str, Any], message: str) ->
     """A model that cannot work says so when it is built."""
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+def test_node_features_are_kept_out_and_let_in() -> None:
+    """Stage head trains the head alone and predicts without nodes, from a checkpoint too."""
+    model = build(fusion=dict(type="GatedFusion", init=0.1), losses=HEAD_LOSSES)
+    before = model.head_input(model.describe(images()))
+    model.stage = "head"
+    assert touched(model) == {"decode_head"}
+    shut = model.head_input(model.describe(images()))
+    assert shut.shape == before.shape and not shut[:, BANDS:].any()
+    assert torch.equal(shut[:, :BANDS], images())
+    other = build(fusion=dict(type="GatedFusion"), losses=HEAD_LOSSES)
+    other.load_state_dict(model.state_dict())
+    torch.nn.init.normal_(other.backbone.classifier.weight)  # nobody looks at it
+    with torch.no_grad():
+        assert torch.equal(other.eval().probability(images()), model.eval().probability(images()))
+        model.stage = "segmentation"
+        assert torch.equal(model.train().head_input(model.describe(images())), before)
+
+
+def test_a_head_by_itself_needs_a_gate() -> None:
+    """Concatenated node features cannot be kept out."""
+    with pytest.raises(ValueError, match="GatedFusion"):
+        build().stage = "head"
+    with pytest.raises(ValueError, match="stage 'head'"):
+        model = build(fusion=dict(type="GatedFusion"))
+        model.stage = "head"
+        model.loss(images())  # with the total variation of nodes that there are none of
 
 
 def test_unknown_stage_is_refused() -> None:

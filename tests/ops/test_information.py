@@ -15,10 +15,13 @@ from torch.autograd import gradcheck
 from sgseg.cost.measure import saved_bytes
 from sgseg.ops.information import (
     clustering_objective,
+    divergence,
     entropy,
     information_of_joint,
     joint_counts,
     mutual_information,
+    normalised_shares,
+    usage_of_joint,
 )
 
 
@@ -302,3 +305,38 @@ def test_half_precision_is_widened(name: str, dtype: torch.dtype) -> None:
         found = function(p)
     assert found.dtype == torch.float32 and found.isfinite().all()
     torch.testing.assert_close(found, function(p.float()))
+
+
+def test_divergence_from_stated_shares() -> None:
+    """Zero where the usage is the shares, log K - H from equal ones, finite without a class."""
+    shares = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    assert divergence(shares, shares).item() == pytest.approx(0.0, abs=1e-12)
+    equal = torch.full((3,), 1 / 3, dtype=torch.float64)
+    found = divergence(shares, equal)
+    assert found.item() == pytest.approx(log(3) - entropy(shares, 0).item())
+    empty = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
+    divergence(empty, shares).backward()
+    assert empty.grad is not None and empty.grad.isfinite().all()
+    logits = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64, requires_grad=True)
+    assert gradcheck(lambda x: divergence(x.softmax(0), shares), (logits,))
+
+
+def test_usage_is_the_mean_of_both_readings() -> None:
+    """From the counts of two readings, those of their class probabilities."""
+    p, q = soft(seed=1), soft(seed=2)
+    expected = (p.mean((0, 2, 3)) + q.mean((0, 2, 3))) / 2
+    torch.testing.assert_close(usage_of_joint(joint_counts(p, q)), expected)
+
+
+def test_shares_are_sorted_and_sum_to_one() -> None:
+    """Parts or percents, in any order, rounded as people do."""
+    assert normalised_shares([0.15, 0.65, 0.2]) == pytest.approx((0.65, 0.2, 0.15))
+    assert normalised_shares([20, 65, 15]) == pytest.approx((0.65, 0.2, 0.15))
+    assert normalised_shares([0.66, 0.2, 0.1]) == pytest.approx((0.6875, 0.2083, 0.1042), abs=1e-4)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.2], [1.0], [0.7, 0.3, 0.0], [0.9, 0.4, -0.3], [5, 5]])
+def test_shares_that_make_no_sense_are_refused(shares: list[float]) -> None:
+    """A sum that is far from the whole, one cluster, a cluster without pixels, less than none."""
+    with pytest.raises(ValueError, match=r"shares = .*(their sum is|give a part above 0)"):
+        normalised_shares(shares)

@@ -33,6 +33,13 @@ METHODS: dict[str, dict[str, Any]] = dict(
         type="IIC",
         losses=dict(decode_head=INFORMATION, auxiliary_head=INFORMATION),
     ),
+    told=COMMON
+    | dict(
+        type="IIC",
+        losses=dict(
+            decode_head=INFORMATION | dict(shares=[0.6, 0.3, 0.1]), auxiliary_head=INFORMATION
+        ),
+    ),
     ContextPrediction={key: COMMON[key] for key in ("data_preprocessor", "backbone")}
     | dict(
         type="ContextPrediction",

@@ -18,6 +18,8 @@ from ...io.digest import weights_sha256
 from ...io.jsonfile import json_safe, write_json
 from ...registry import HOOKS
 from ..checkpoints.loading import is_of_its_weights
+from ..distributed import unwrapped
+from .share_restart import in_words, shares_told
 
 HISTORY = "eval_history.jsonl"
 
@@ -115,6 +117,8 @@ class EvaluationRecordHook(Hook):
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         if not records:
             return
+        if (shares := shares_told(unwrapped(runner.model))) is not None:
+            records[0].setdefault("protocol", {})["told"] = in_words(shares)
         record = json_safe(dict(records[0], **at, selected="last", bad_images=self.bad_images))
         accuracy, epoch = record["accuracy"], record.setdefault("epoch", None)
         if training:

@@ -109,8 +109,8 @@ def score_images(
         items = [dataset[int(index)]["inputs"] for index in chosen[start : start + batch_size]]
         inputs = model.data_preprocessor(dict(inputs=default_collate(items)), False)["inputs"]
         readings = model.readings(inputs)  # (R, B, K, H, W)
-        prediction = model(inputs, mode="tensor").probability  # (B, K, H, W)
-        mirrored = model(inputs.flip(3), mode="tensor").probability.flip(3)  # (B, K, H, W)
+        prediction = model.probability(inputs)  # (B, K, H, W)
+        mirrored = model.probability(inputs.flip(3)).flip(3)  # (B, K, H, W)
         totals = totals or LabelFreeScores(len(readings), prediction.shape[1])
         totals.add(readings, prediction, mirrored)
     model.train(training)

@@ -25,13 +25,37 @@ class GatedFusion(nn.Module):
 
     Args:
         init: the gate's first value, > 0.
+
+    Attributes:
+        is_open: whether node features pass; a gate of exactly 0, as :meth:`shut` leaves it and a
+            checkpoint keeps it, is shut, and what it would let through need not be computed.
     """
 
     def __init__(self, init: float = 0.1) -> None:
         super().__init__()
-        self.gate = nn.Parameter(torch.tensor(float(init)))
+        # As single precision holds it, and known where a model is built without memory.
+        self.init = float(torch.tensor(float(init), device="cpu"))
+        self.gate = nn.Parameter(torch.tensor(self.init))
+        self.is_open = True
+        self.register_load_state_dict_post_hook(_notice_gate)
+
+    @torch.no_grad()
+    def shut(self) -> None:
+        """Keep node features out."""
+        self.gate.zero_()
+        self.is_open = False
+
+    @torch.no_grad()
+    def admit(self) -> None:
+        """Let node features in by the gate's first value."""
+        self.gate.fill_(self.init)
+        self.is_open = True
 
     def forward(self, image: Tensor, projected: Tensor) -> Tensor:
         """Concatenate ``image`` and the gated ``projected``."""
         gated = self.gate * _instance_norm(projected)  # (B, D, H, W)
         return torch.cat([image, gated.to(image.dtype)], 1)
+
+
+def _notice_gate(fusion: GatedFusion, keys: object) -> None:
+    fusion.is_open = bool(fusion.gate != 0)

@@ -24,6 +24,7 @@ class TotalVariationLoss(SegLoss):
         if state.projected is None:
             raise ValueError(
                 "TotalVariationLoss needs projected superpixel features, but the model has no "
-                "backbone: remove the loss from the config or give the model a backbone"
+                "backbone or is in stage 'head', which leaves them out: remove the loss from the "
+                "config, give the model a backbone, or choose other stages"
             )
         return total_variation(state.projected)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...ops.raster import NUM_ORDERS
@@ -17,8 +18,9 @@ from ..layers.diagnostics import diagnose
 from ..views import ViewPair
 from .base import Config, UnsupervisedSegmentor
 
-Stage = Literal["superpixel", "segmentation", "joint"]
+Stage = Literal["superpixel", "head", "segmentation", "joint"]
 FrozenTo = Literal["nodes", "head"]
+_HEAD_LOSSES = ("head", "segmentation")
 
 
 @MODELS.register_module()
@@ -54,8 +56,9 @@ class SGSeg(UnsupervisedSegmentor):
             ``head`` (beside the image, on every pixel), or both.
 
     Attributes:
-        stage: ``superpixel`` (backbone alone), ``segmentation`` (backbone frozen, its
-            normalisation too) or ``joint``; set from the epoch by ``TrainingStageHook``.
+        stage: ``superpixel`` (backbone alone), ``head`` (head alone, node features kept out until
+            a later stage lets them in), ``segmentation`` (backbone frozen, its normalisation too)
+            or ``joint``; set from the epoch by ``TrainingStageHook``.
     """
 
     needs_backbone = False
@@ -134,7 +137,22 @@ class SGSeg(UnsupervisedSegmentor):
                 f"SGSeg: stage 'superpixel' trains the backbone, but {type(self.backbone).__name__}"
                 " has nothing to learn: start with stages=[(0, 'segmentation')]"
             )
+        if stage == "head":
+            if self.backbone is None or not hasattr(self.fusion, "shut"):
+                raise ValueError(
+                    "SGSeg: stage 'head' keeps node features out of the head by the gate of "
+                    "GatedFusion, and there is no backbone or no gate: set model.fusion = "
+                    "dict(type='GatedFusion'), or leave this stage out"
+                )
+            self.fusion.shut()
+        elif stage != "superpixel" and not self.reads_nodes and self.backbone is not None:
+            self.fusion.admit()
         self._stage = stage
+
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether the head is given node features: there are some, and no gate is shut."""
+        return self.backbone is not None and getattr(self.fusion, "is_open", True)
 
     def loss(self, inputs: Tensor) -> dict[str, Tensor]:
         """One training step: the terms of the current stage, and diagnostics beside them."""
@@ -142,7 +160,7 @@ class SGSeg(UnsupervisedSegmentor):
         terms = {
             f"loss_{name}": term(state)
             for name, term in self.losses.items()
-            if self.stage in ("joint", term.part)
+            if self.stage in ("joint", term.part) or (self.stage, term.part) == _HEAD_LOSSES
         }
         if not terms:
             raise ValueError(
@@ -163,7 +181,7 @@ class SGSeg(UnsupervisedSegmentor):
         shift = None
         if self.roll_coordinates:
             shift = torch.randint(max(seen.shape[2:]), (len(seen), 2), generator=generator)
-        state = self.describe(seen, shift)
+        state = self._begun(seen) if self.stage == "head" else self.describe(seen, shift)
         if self.stage == "superpixel":
             return state
         x = self.head_input(state)  # (B or 2B, C+D, H, W)
@@ -183,9 +201,7 @@ class SGSeg(UnsupervisedSegmentor):
             image: (B, C, H, W).
             shift: (B, 2) rows and columns by which the backbone's coordinates are rolled.
         """
-        state = SegState(image)
-        if self.frozen is not None and not (self.training and self.stage == "superpixel"):
-            state.frozen = self.frozen.on_pixels(image)  # (B, G, H, W)
+        state = self._begun(image)
         if self.backbone is None:
             return state
         seen = (image,) if shift is None else (image, shift)
@@ -212,10 +228,14 @@ class SGSeg(UnsupervisedSegmentor):
     def head_input(self, state: SegState) -> Tensor:
         """What the head reads (Eq 7): the image joined with the node features, (B, C+D, H, W).
 
-        Frozen features, where the head reads them, come after both: (B, C+D+G, H, W).
+        Zeros stand for node features that are kept out. Frozen features, where the head reads them,
+        come after both: (B, C+D+G, H, W).
         """
         x = state.image
-        if state.projected is not None and self.fusion is not None:
+        if self.backbone is not None and not self.reads_nodes:
+            own = self.bands + self._frozen_for("head")
+            x = F.pad(x, (0, 0, 0, 0, 0, (self.head_channels or own) - own))
+        elif self.backbone is not None and self.fusion is not None:
             x = self.fusion(x, state.projected)
         elif state.projected is not None:
             x = torch.cat([x, state.projected], 1)
@@ -226,7 +246,7 @@ class SGSeg(UnsupervisedSegmentor):
 
         Superpixels and features are gone when the head runs.
         """
-        return self._classify(self.head_input(self.describe(inputs)))
+        return self._classify(self._read(inputs))
 
     def infer(self, inputs: Tensor) -> SegState:
         """The state of ``inputs`` with the class probabilities."""
@@ -236,9 +256,20 @@ class SGSeg(UnsupervisedSegmentor):
 
     def readings(self, inputs: Tensor) -> Tensor:
         """Class probabilities in each of the eight raster orders: (8, B, K, H, W)."""
-        x = self.head_input(self.describe(inputs))
+        x = self._read(inputs)
         orders = range(1, NUM_ORDERS + 1)
         return torch.stack([self.decode_head(x, order).probability for order in orders])
+
+    def _read(self, image: Tensor) -> Tensor:
+        """The head's input, without describing what it is not given."""
+        return self.head_input(self.describe(image) if self.reads_nodes else self._begun(image))
+
+    def _begun(self, image: Tensor) -> SegState:
+        """The state before superpixels: the image, and frozen features where they are read."""
+        state = SegState(image)
+        if self.frozen is not None and not (self.training and self.stage == "superpixel"):
+            state.frozen = self.frozen.on_pixels(image)  # (B, G, H, W)
+        return state
 
     def _classify(self, x: Tensor) -> Tensor:
         if hasattr(self.decode_head, "probability"):  # shares work between the orders

@@ -1,0 +1,135 @@
+"""Node features on trial: they stay in the head's input only if scores without labels say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+from ..checkpoints.loading import load_checkpoint
+from ..distributed import of_first, saving_together, unwrapped
+from .label_free import score_images
+from .stage import TrainingStageHook
+
+FILE = "head.pth"
+
+
+def helps(before: Mapping[str, float], after: Mapping[str, float], gain: float) -> bool:
+    """Whether scores without labels say that node features help.
+
+    Args:
+        before: scores of the head alone, by :func:`score_images`.
+        after: with node features; ``order_agreement``, ``mutual_information`` and
+            ``flip_consistency`` are compared.
+        gain: by how much the readings have to agree better, in (0, 1].
+    """
+    rise = after["order_agreement"] - before["order_agreement"]
+    steady = after["flip_consistency"] >= before["flip_consistency"] - _SLACK
+    informed = after["mutual_information"] >= before["mutual_information"]
+    return rise >= gain and steady and informed
+
+
+_SLACK = 0.005
+"""A fall of the flip consistency that as many more epochs of the head alone give as well."""
+
+
+@HOOKS.register_module()
+class NodeTrialHook(Hook):
+    """Try node features in the last epochs of a run, and go back to the head alone without gain.
+
+    The head learns by itself (stage ``head``). When the next stage lets node features in, the
+    weights are kept as ``head.pth``; after the last epoch images are scored without their labels
+    and compared with the scores of these weights. Without a gain the weights are put back, and
+    the gate is shut: checkpoint and evaluation of the last epoch are those of the head alone.
+
+    Args:
+        images: that are scored, evenly spread over the set that :class:`LabelFreeHook` scores.
+        gain: by how much the readings in different raster orders have to agree better.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: for ``images`` or ``batch_size`` below 1, or a ``gain`` outside of (0, 1].
+    """
+
+    priority = "BELOW_NORMAL"  # after the scores of the epoch, before its checkpoint
+
+    def __init__(self, images: int = 64, gain: float = 0.02, batch_size: int = 8) -> None:
+        if min(images, batch_size) < 1 or not 0 < gain <= 1:
+            raise ValueError(
+                f"NodeTrialHook: images = {images} and batch_size = {batch_size} must be >= 1, "
+                f"gain = {gain} in (0, 1]"
+            )
+        self.images = images
+        self.gain = gain
+        self.batch_size = batch_size
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Keep the head alone, where the trial begins with this epoch."""
+        stage, model = stage_hook(runner), unwrapped(runner.model)
+        first = runner.epoch > 0 and stage.stage_at(runner.epoch - 1) == "head"
+        if not first or stage.stage_at(runner.epoch) == "head":
+            return
+        if float(model.fusion.gate) != model.fusion.init:
+            return  # resumed in the middle of this epoch: what it began with is kept already
+        with saving_together(runner):
+            runner.save_checkpoint(
+                runner.work_dir,
+                FILE,
+                save_optimizer=False,
+                save_param_scheduler=False,
+                backend_args=dict(backend="sgseg_atomic"),
+            )
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Compare and decide after the last epoch."""
+        model, path = unwrapped(runner.model), Path(runner.work_dir, FILE)
+        tried = model.stage in ("segmentation", "joint") and model.reads_nodes
+        if runner.epoch + 1 < runner.max_epochs or not tried or not of_first(path.is_file()):
+            return
+        loader = runner.train_dataloader if runner.val_loop is None else runner.val_dataloader
+        score = partial(score_images, model, loader.dataset, self.images, self.batch_size)
+        trained = {name: value.clone() for name, value in model.state_dict().items()}
+        after = score()
+        _put_back(model, load_checkpoint(path)["state_dict"] if is_main_process() else {})
+        model.fusion.shut()
+        before = score()
+        kept = bool(of_first(helps(before, after, self.gain)))
+        if kept:
+            model.load_state_dict(trained)
+        said = ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)
+        runner.logger.info(
+            f"Node features were on trial. Without labels, head alone -> with them: {said}. "
+            + ("They stay" if kept else "No clear gain, so the head goes on without them")
+        )
+
+
+def stage_hook(runner: Runner) -> TrainingStageHook:
+    """The hook that sets the stages.
+
+    Raises:
+        ValueError: for a run without one.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, TrainingStageHook):
+            return hook
+    raise ValueError(
+        "NodeTrialHook needs the stages of a run: set default_hooks.stage = "
+        "dict(type='TrainingStageHook', stages=[(0, 'superpixel'), (2, 'head'), "
+        "(28, 'segmentation')])"
+    )
+
+
+@torch.no_grad()
+def _put_back(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
+    """Weights of rank 0 for all; only that rank has the file for sure."""
+    for name, tensor in model.state_dict().items():
+        if weights:
+            tensor.copy_(weights[name])
+        broadcast(tensor)

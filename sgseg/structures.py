@@ -52,8 +52,10 @@ class SegState:
 
     image: Tensor
     superpixels: Superpixels | None = None
+    frozen: Tensor | None = None
+    """Features of a network that stays as it is, on every pixel: (B, G, H, W)."""
     nodes: Tensor | None = None
-    """Pooled features, positions first: (B, N, 2 + C + F) (Eq 3)."""
+    """Pooled features, positions first: (B, N, 2 + C + F), frozen features last (Eq 3)."""
     refined: Tensor | None = None
     """Node features after the neck: (B, N, D) (Eq 5)."""
     projected: Tensor | None = None

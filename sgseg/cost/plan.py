@@ -175,14 +175,16 @@ def make_plan(
         halved.optim_wrapper.type = "AmpOptimWrapper"
         half = step_peak(halved.model, halved, stage, size)
     with torch.device("meta"):
-        weights = sum(p.numel() * p.element_size() for p in build(config.model).parameters())
+        parameters = list(build(config.model).parameters())
+    sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in parameters]
     try:
         images = len(DATASETS.build(config.train_dataloader.dataset))
     except (FileNotFoundError, ValueError):
         images = None  # the data are not here; the memory is known without them
     return Plan(
         stage=stage,
-        fixed=3 * weights,  # and both moments; gradients live within the step's peak
+        # Both moments of what trains too; gradients live within the step's peak.
+        fixed=sum(size * (3 if trains else 1) for size, trains in sizes),
         first=first,
         each=each,
         wanted=batch or int(config.train_dataloader.batch_size),

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.checkpoints.loading import is_of_its_weights, weights_sha256
+from ..engine.checkpoints.loading import is_of_its_weights
+from ..io.digest import weights_sha256
 from ..io.jsonfile import read_json
 from ..ops.matching import IGNORE
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ..models.backbones import SPNN, LocalSPNN
+from ..models.backbones import SPNN, FrozenFeatures, LocalSPNN
 from ..models.decode_heads import ACHead
 from ..models.decode_heads.ac_head import RasterBlock
 from ..models.layers import DilatedDepthwise, NodeMLP, RasterConv2d
@@ -44,6 +44,8 @@ def for_inference(model: Model) -> Model:
             local = isinstance(module, LocalSPNN)
             kept = slice(module.learned_channels if local else module.num_superpixels)
             module.classifier = _conv_1x1(conv.weight[kept], conv.bias[kept])
+        elif isinstance(module, FrozenFeatures):
+            module.store = None  # a user's images leave no files behind
         elif isinstance(module, nn.Sequential):
             _sum_branches(module)
     prepared.requires_grad_(False)

@@ -10,13 +10,17 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, shared: bool = False) -> Iterator[BinaryIO]:
     """A file to write that takes the name ``path`` when it is whole and on disk.
 
     An error removes what was written; a killed process leaves at most a ``.part`` file.
+
+    Args:
+        path: of the file; its folder is made.
+        shared: several processes may write it at once; the last one to finish wins.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}{f'.{os.getpid()}' if shared else ''}.part")
     try:
         with part.open("wb") as file:
             yield file

@@ -1,6 +1,6 @@
 """Models: a segmentor over backbone, neck, decode head and losses."""
 
-from .backbones import SPNN, FixedSuperpixels, LocalSPNN, Net10a
+from .backbones import SPNN, FixedSuperpixels, FrozenFeatures, LocalSPNN, Net10a
 from .decode_heads import ACHead, CentroidHead, ClusterHead, InfoSegHead, PatchPairHead
 from .layers import GatedFusion
 from .losses import (
@@ -40,6 +40,7 @@ __all__ = [
     "DiffGCNBlock",
     "EdgeLoss",
     "FixedSuperpixels",
+    "FrozenFeatures",
     "GatedFusion",
     "GraphNeck",
     "ImagePreprocessor",

@@ -124,6 +124,19 @@ class ImagePreprocessor(BaseDataPreprocessor):
             return (image - self.mean) / self.std
         return image
 
+    def restore(self, image: Tensor) -> Tensor:
+        """Undo :meth:`normalise`: (B, C, H, W) in [0, 1] again, or around it after a jitter.
+
+        Raises:
+            ValueError: for ``standardise="image"``: each image's own statistics are gone.
+        """
+        if self.standardise == "image":
+            raise ValueError(
+                "ImagePreprocessor: standardise = 'image' keeps nothing to undo it by; set it to "
+                "'set', 'fixed' or 'none'"
+            )
+        return image if self.standardise == "none" else image * self.std + self.mean
+
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Use these values, (C,) on the [0, 1] scale; a constant band is only shifted."""
         self.mean.copy_(mean.view(-1, 1, 1))

@@ -15,6 +15,7 @@ from sgseg.models.backbones import FixedSuperpixels
 from sgseg.registry import MODELS
 from sgseg.training import build_config
 from sgseg.training.length import stages_of
+from tests.timm_at_hand import with_small_features
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sgseg").glob("*.py"))
 MAIN = "sgseg_diffgcn_coco15"
@@ -49,7 +50,7 @@ def changes(name: str, parent: str) -> set[str]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_builds_with_a_rate_for_every_part(path: Path) -> None:
     """The model builds, and every part of it has a learning rate."""
-    config = build_config(path)
+    config = with_small_features(build_config(path))
     with torch.device("meta"):
         model = MODELS.build(config.model)
     ModuleLRConstructor(dict(optimizer=dict(type="Adam")), config.optim_wrapper.paramwise_cfg)(
@@ -66,7 +67,7 @@ def test_takes_a_step(path: Path) -> None:
     """Every config's model, at full width, goes forward and back in its last stage."""
     if "seeds" in path.stem and not hasattr(cv2, "ximgproc"):
         pytest.skip("needs opencv-contrib-python")
-    config = build_config(path)
+    config = with_small_features(build_config(path))
     model = MODELS.build(config.model)
     model.stage = stages_of(config)[-1][1]
     bands = model.data_preprocessor.bands
@@ -199,7 +200,7 @@ def test_bands_of_a_folder_reach_every_place(name: str, bands: int) -> None:
     """--bands sets the data sets and the model, at the config's size and at a preset."""
     path = CONFIGS[0].with_name(f"{name}.py")
     for preset in ("tiny", None) if "paper" not in name else ("tiny",):
-        config = build_config(path, bands=bands, preset=preset)
+        config = with_small_features(build_config(path, bands=bands, preset=preset))
         assert {config[f"{x}_dataloader"].dataset.bands for x in ("train", "val", "test")} == {
             bands
         }

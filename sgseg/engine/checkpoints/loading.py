@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,17 +66,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(plain(item) for item in value)
     return value
-
-
-def weights_sha256(weights: Mapping[str, Any]) -> str:
-    """Digest of a ``state_dict``: equal for equal weights, whatever file they lie in."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        if isinstance(weights[name], torch.Tensor):
-            flat = weights[name].detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def is_of_its_weights(record: Mapping[str, Any], meta: Mapping[str, Any]) -> bool:

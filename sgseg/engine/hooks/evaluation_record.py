@@ -14,9 +14,10 @@ from mmengine.runner import Runner
 import sgseg
 
 from ...io.atomic import write_atomically
+from ...io.digest import weights_sha256
 from ...io.jsonfile import json_safe, write_json
 from ...registry import HOOKS
-from ..checkpoints.loading import is_of_its_weights, weights_sha256
+from ..checkpoints.loading import is_of_its_weights
 from ..distributed import unwrapped
 from .share_restart import in_words, shares_told
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS, arguments_of, find
 from ...structures import SegState
+from ..backbones import FrozenFeatures
 from ..layers.draws import StepDraws
 
 Config = Mapping[str, Any]
@@ -77,6 +78,7 @@ class UnsupervisedSegmentor(BaseModel):
         views: makes the two views of an image that a method compares.
         data_preprocessor: see :class:`ImagePreprocessor`.
         seed: of all draws; equal on all ranks.
+        frozen: a :class:`FrozenFeatures` beside the backbone, for a method that reads one.
 
     Raises:
         ValueError: for a stated width that differs from the one that follows, or a method without
@@ -94,6 +96,7 @@ class UnsupervisedSegmentor(BaseModel):
         views: Config | None = None,
         data_preprocessor: Config | None = None,
         seed: int = 0,
+        frozen: Config | None = None,
     ) -> None:
         if self.needs_backbone and backbone is None:
             raise ValueError(
@@ -105,8 +108,11 @@ class UnsupervisedSegmentor(BaseModel):
         self.bands: int = self.data_preprocessor.bands
         self.backbone: Any = None
         self.neck: Any = None
+        self.frozen: Any = None
         if backbone is not None:
             self.backbone = build_part("backbone", backbone, in_channels=self.bands)
+        if frozen is not None:
+            self.frozen = build_part("frozen", frozen, in_channels=self.bands)
         if neck is not None:
             self.neck = build_part("neck", neck, in_channels=self.neck_channels)
         self.decode_head: Any = build_part(
@@ -116,6 +122,9 @@ class UnsupervisedSegmentor(BaseModel):
         self.losses = nn.ModuleDict({name: MODELS.build(term) for name, term in terms.items()})
         self.views = None if views is None else MODELS.build(views)
         self.draws = StepDraws(seed)
+        for part in self.modules():
+            if isinstance(part, FrozenFeatures):
+                part.read_from(self.data_preprocessor)
 
     @property
     def neck_channels(self) -> int | None:

@@ -19,6 +19,7 @@ from ..views import ViewPair
 from .base import Config, UnsupervisedSegmentor
 
 Stage = Literal["superpixel", "head", "segmentation", "joint"]
+FrozenTo = Literal["nodes", "head"]
 _HEAD_LOSSES = ("head", "segmentation")
 
 
@@ -50,6 +51,9 @@ class SGSeg(UnsupervisedSegmentor):
             place to the node features, which both readings share: the mutual information is then
             nearly full without any semantics. The backbone must accept ``(image, shift)``.
         seed: of the raster orders and views; equal on all ranks.
+        frozen: :class:`FrozenFeatures` of each reading's image; None (the paper): there are none.
+        frozen_to: who reads them: ``nodes`` (pooled, beside the backbone's features, Eq 3),
+            ``head`` (beside the image, on every pixel), or both.
 
     Attributes:
         stage: ``superpixel`` (backbone alone), ``head`` (head alone, node features kept out until
@@ -72,6 +76,8 @@ class SGSeg(UnsupervisedSegmentor):
         detach_superpixels: bool = False,
         roll_coordinates: bool = False,
         seed: int = 0,
+        frozen: Config | None = None,
+        frozen_to: Sequence[FrozenTo] = ("nodes",),
     ) -> None:
         if roll_coordinates and not (backbone or {}).get("with_coords"):
             raise ValueError(
@@ -82,7 +88,10 @@ class SGSeg(UnsupervisedSegmentor):
             raise ValueError("SGSeg: a neck refines superpixels, so it needs a backbone")
         if not predict_orders:
             raise ValueError("SGSeg: predict_orders is empty; (0,) is the paper's choice")
-        super().__init__(decode_head, backbone, neck, losses, views, data_preprocessor, seed)
+        self.frozen_to = _readers(frozen_to, backbone) if frozen is not None else ()
+        super().__init__(
+            decode_head, backbone, neck, losses, views, data_preprocessor, seed, frozen
+        )
         self.fusion = None if fusion is None else MODELS.build(fusion)
         self.predict_orders = tuple(predict_orders)
         self.detach_superpixels = detach_superpixels
@@ -93,19 +102,24 @@ class SGSeg(UnsupervisedSegmentor):
 
     @property
     def neck_channels(self) -> int | None:
-        """Width of a pooled node (Eq 3): x, y, bands and the backbone's features."""
+        """Width of a pooled node (Eq 3): x, y, bands, the backbone's features and frozen ones."""
         features = super().neck_channels
-        return None if features is None else 2 + self.bands + features
+        return None if features is None else 2 + self.bands + features + self._frozen_for("nodes")
 
     @property
     def head_channels(self) -> int | None:
-        """Width of the head's input (Eq 7): bands and projected node features."""
+        """Width of the head's input (Eq 7): bands, projected node features, frozen features."""
+        image = self.bands + self._frozen_for("head")
         if self.backbone is None:
-            return self.bands
+            return image
         nodes = self.neck_channels
         if self.neck is not None:
             nodes = getattr(self.neck, "out_channels", None)
-        return None if nodes is None else self.bands + nodes
+        return None if nodes is None else image + nodes
+
+    def _frozen_for(self, reader: FrozenTo) -> int:
+        """Channels of frozen features that a part reads."""
+        return self.frozen.out_channels if reader in self.frozen_to else 0
 
     @property
     def stage(self) -> Stage:
@@ -167,7 +181,7 @@ class SGSeg(UnsupervisedSegmentor):
         shift = None
         if self.roll_coordinates:
             shift = torch.randint(max(seen.shape[2:]), (len(seen), 2), generator=generator)
-        state = SegState(seen) if self.stage == "head" else self.describe(seen, shift)
+        state = self._begun(seen) if self.stage == "head" else self.describe(seen, shift)
         if self.stage == "superpixel":
             return state
         x = self.head_input(state)  # (B or 2B, C+D, H, W)
@@ -187,7 +201,7 @@ class SGSeg(UnsupervisedSegmentor):
             image: (B, C, H, W).
             shift: (B, 2) rows and columns by which the backbone's coordinates are rolled.
         """
-        state = SegState(image)
+        state = self._begun(image)
         if self.backbone is None:
             return state
         seen = (image,) if shift is None else (image, shift)
@@ -204,6 +218,9 @@ class SGSeg(UnsupervisedSegmentor):
         half = feature.dtype != assignment.dtype
         deep = recomputed(pool, assignment, feature) if half else pool(assignment, feature)
         state.nodes = torch.cat([pool(assignment, low_level), deep], 2)  # (B, N, 2+C+F)  Eq 3
+        if "nodes" in self.frozen_to:
+            pooled = pool(assignment, state.frozen)
+            state.nodes = torch.cat([state.nodes, pooled], 2)  # (B, N, 2+C+F+G)
         state.refined = state.nodes if self.neck is None else self.neck(state.nodes)  # Eq 5
         state.projected = project(assignment, state.refined)  # (B, D, H, W)  Eq 6
         return state
@@ -211,16 +228,18 @@ class SGSeg(UnsupervisedSegmentor):
     def head_input(self, state: SegState) -> Tensor:
         """What the head reads (Eq 7): the image joined with the node features, (B, C+D, H, W).
 
-        Zeros stand for node features that are kept out.
+        Zeros stand for node features that are kept out. Frozen features, where the head reads them,
+        come after both: (B, C+D+G, H, W).
         """
-        if self.backbone is None:
-            return state.image
-        if state.projected is None or not self.reads_nodes:
-            nodes = (self.head_channels or self.bands) - self.bands
-            return F.pad(state.image, (0, 0, 0, 0, 0, nodes))
-        if self.fusion is None:
-            return torch.cat([state.image, state.projected], 1)
-        return self.fusion(state.image, state.projected)
+        x = state.image
+        if self.backbone is not None and not self.reads_nodes:
+            own = self.bands + self._frozen_for("head")
+            x = F.pad(x, (0, 0, 0, 0, 0, (self.head_channels or own) - own))
+        elif self.backbone is not None and self.fusion is not None:
+            x = self.fusion(x, state.projected)
+        elif state.projected is not None:
+            x = torch.cat([x, state.projected], 1)
+        return torch.cat([x, state.frozen.to(x.dtype)], 1) if "head" in self.frozen_to else x
 
     def probability(self, inputs: Tensor) -> Tensor:
         """Class probabilities averaged over the orders, (B, K, H, W).
@@ -243,10 +262,28 @@ class SGSeg(UnsupervisedSegmentor):
 
     def _read(self, image: Tensor) -> Tensor:
         """The head's input, without describing what it is not given."""
-        return self.head_input(self.describe(image) if self.reads_nodes else SegState(image))
+        return self.head_input(self.describe(image) if self.reads_nodes else self._begun(image))
+
+    def _begun(self, image: Tensor) -> SegState:
+        """The state before superpixels: the image, and frozen features where they are read."""
+        state = SegState(image)
+        if self.frozen is not None and not (self.training and self.stage == "superpixel"):
+            state.frozen = self.frozen.on_pixels(image)  # (B, G, H, W)
+        return state
 
     def _classify(self, x: Tensor) -> Tensor:
         if hasattr(self.decode_head, "probability"):  # shares work between the orders
             return self.decode_head.probability(x, self.predict_orders)
         readings = [self.decode_head(x, order).probability for order in self.predict_orders]
         return torch.stack(readings).mean(0)  # (B, K, H, W)
+
+
+def _readers(frozen_to: Sequence[FrozenTo], backbone: Config | None) -> tuple[FrozenTo, ...]:
+    """``frozen_to``, if there are such parts."""
+    wrong = [reader for reader in frozen_to if reader not in get_args(FrozenTo)]
+    if wrong or not frozen_to or ("nodes" in frozen_to and backbone is None):
+        raise ValueError(
+            f"SGSeg: frozen_to = {tuple(frozen_to)}; choose of {get_args(FrozenTo)}, and "
+            "nodes only where a backbone makes superpixels"
+        )
+    return tuple(frozen_to)

@@ -1,0 +1,3 @@
+"""Names alone; see the package."""
+
+from torchvision import _missing as __getattr__  # noqa: F401

@@ -18,7 +18,7 @@ from ...registry import HOOKS, MODELS
 from ..distributed import unwrapped
 
 META = "share_restarts"
-PARTS = ("neck", "decode_head", "fusion", "losses")
+PARTS = ("neck", "decode_head", "losses")  # a gate keeps what stage it is in
 
 
 @HOOKS.register_module()

@@ -148,10 +148,14 @@ def test_ablations_of_a_preset_differ() -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_one_epoch_of_every_config(path: Path) -> None:
-    """``--epochs 1`` is a trial of any config: one epoch, the last stage, evaluated, rates set."""
+    """``--epochs 1`` is a trial of any config: its main stage, evaluated, rates set.
+
+    That is the head's where there is one, for what follows only tries to better it, else the last.
+    """
     config = build_config(path, epochs=1)
     assert config.train_cfg.max_epochs == 1 and config.train_cfg.get("val_begin", 1) == 1
-    assert stages_of(config) == [(0, stages_of(build_config(path))[-1][1])]
+    names = [name for _, name in stages_of(build_config(path))]
+    assert stages_of(config) == [(0, "head" if "head" in names else names[-1])]
 
 
 def test_more_epochs_keep_the_proportions() -> None:
@@ -179,4 +183,4 @@ def test_only_what_is_left_untrained_is_said() -> None:
     assert "decode_head" in said and "--epochs" not in said
     assert "trains auxiliary_head alone: decode_head" in untrained(built("iic_mosaic", epochs=1))[0]
     for path in ALL:
-        assert untrained(build_config(path)) == []
+        assert len(untrained(build_config(path))) == (path.parent.name == "superpixels")

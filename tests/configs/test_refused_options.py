@@ -60,7 +60,7 @@ def built(**arguments: Any) -> Config:
         ("param_scheduler.44.begin", 3, "numbered 0 to 0"),
         ("param_scheduler.0._delete_", True, "an entry of a list"),
         ("custom_hooks.0.count", 3, "has no entries to set"),
-        ("default_hooks.stage.stages.9", 3, "numbered 0 to 1"),
+        ("default_hooks.stage.stages.9", 3, "numbered 0 to 2"),
         ("default_hooks.stage.stages.0.x", 3, "has no keys"),
         ("optim_wrapper.optimizer._delete_", True, "set optim_wrapper.optimizer.type"),
         ("model.type", "IIC", "takes no neck, fusion"),
@@ -105,7 +105,8 @@ def test_parts_are_left_out_and_entries_set() -> None:
     assert list(kept.default_hooks) == [n for n in whole if f"default_hooks.{n}" not in options]
     assert kept.param_scheduler == []
     config = built(options={"default_hooks.stage.stages.1": (3, "joint")})
-    assert config.default_hooks.stage.stages == [(0, "superpixel"), (3, "joint")]
+    stages = config.default_hooks.stage.stages
+    assert stages == [(0, "superpixel"), (3, "joint"), (28, "segmentation")]
 
 
 def test_the_constructor_refuses_what_it_does_not_read() -> None:

@@ -4,9 +4,8 @@ tools/train.py THIS --data FOLDER --num-classes K."""
 from mmengine.config import read_base
 
 with read_base():
-    from .sgseg_diffgcn_folder import *  # noqa: F403
+    from .._base_.datasets.folder import *  # noqa: F403
+    from .._base_.models.sgseg_practical import *  # noqa: F403
+    from .._base_.schedules.practical import *  # noqa: F403
 
-# As long as the head alone has in sgseg_diffgcn_folder, at four times the time a step.
-default_hooks.stage.stages = [(0, "superpixel"), (2, "segmentation")]
-default_hooks.pop("trial")
-optim_wrapper.paramwise_cfg.lr.merge(dict(neck=1e-3, fusion=2e-3))
+model.decode_head.num_classes = 4

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .rows import Row, Table
 from .runs import Run
 from .words import grid, spread
 
+Cell = Callable[[Mapping[str, Any]], str]
 SELECT_BY = "mutual_information"
 """The label-free score whose best epoch the table shows."""
 
@@ -155,53 +156,9 @@ def markdown(
     table: Table, lines: Sequence[Mapping[str, Any]], described: str, protocol: Mapping[str, Any]
 ) -> str:
     """The table for a person."""
-    factors = [key for key in (lines[0] if lines else ()) if re.fullmatch(r"named_\d+k", key)]
-    heads = [
-        table.column,
-        "size",
-        "recipe",
-        "paper",
-        "last epoch",
-        "gap",
-        "best epoch, selected with labels",
-        f"epoch selected without labels ({SELECT_BY})",
-        "Random CNN (untrained)",
-        "majority class",
-        "mIoU, last",
-        "after naming, K clusters",
-        *(f"{key[6:-1]} K clusters" for key in factors),
-        "headroom",
-        "epochs",
-        "training, min",
-        "s an epoch",
-        "notes",
-    ]
-    rows = []
-    for line in lines:
-        published = _number(line["paper"], 1)
-        if line["paper"] is None and line["paper_coco15"] is not None:
-            published = f"({line['paper_coco15']:.1f} on COCO-Stuff)"
-        cells = [
-            line["label"],
-            line["size"],
-            line["recipe"],
-            published,
-            spread(line["last"]),
-            _number(line["gap"], 1, sign=True),
-            spread(line["best"]),
-            spread(line["label_free"]),
-            spread(line["untrained"]),
-            _number(line["majority"], 2),
-            spread(line["miou"]),
-            spread(line["named"]),
-            *(spread(line[key]) for key in factors),
-            spread(line["headroom"]),
-            ", ".join(map(str, line["epochs"])),
-            _number(statistics.mean(line["minutes"]) if line["minutes"] else None, 1),
-            _number(statistics.mean(line["epoch_seconds"]) if line["epoch_seconds"] else None, 1),
-            line["notes"],
-        ]
-        rows.append(cells)
+    columns = _columns(table, lines)
+    heads = [head for head, _ in columns]
+    rows = [[cell(line) for _, cell in columns] for line in lines]
     scored = f"Protocol: {in_words(protocol)}." if protocol else "Nothing has been scored yet."
     return "\n".join(
         [
@@ -217,6 +174,45 @@ def markdown(
             "",
         ]
     )
+
+
+def _columns(table: Table, lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, Cell]]:
+    """Heads of a table's columns, and what a line of it has there."""
+
+    def over_seeds(key: str) -> Cell:
+        return lambda line: spread(line[key])
+
+    def mean(key: str) -> Cell:
+        return lambda line: _number(statistics.mean(line[key]) if line[key] else None, 1)
+
+    named = [key for key in (lines[0] if lines else ()) if re.fullmatch(r"named_\d+k", key)]
+    return [
+        (table.column, lambda line: line["label"]),
+        ("size", lambda line: line["size"]),
+        ("recipe", lambda line: line["recipe"]),
+        ("paper", _published),
+        ("last epoch", over_seeds("last")),
+        ("gap", lambda line: _number(line["gap"], 1, sign=True)),
+        ("best epoch, selected with labels", over_seeds("best")),
+        (f"epoch selected without labels ({SELECT_BY})", over_seeds("label_free")),
+        ("Random CNN (untrained)", over_seeds("untrained")),
+        ("majority class", lambda line: _number(line["majority"], 2)),
+        ("mIoU, last", over_seeds("miou")),
+        ("after naming, K clusters", over_seeds("named")),
+        *((f"{key[6:-1]} K clusters", over_seeds(key)) for key in named),
+        ("headroom", over_seeds("headroom")),
+        ("epochs", lambda line: ", ".join(map(str, line["epochs"]))),
+        ("training, min", mean("minutes")),
+        ("s an epoch", mean("epoch_seconds")),
+        ("notes", lambda line: line["notes"]),
+    ]
+
+
+def _published(line: Mapping[str, Any]) -> str:
+    """The paper's number; in brackets where it is of other data."""
+    if line["paper"] is None and line["paper_coco15"] is not None:
+        return f"({line['paper_coco15']:.1f} on COCO-Stuff)"
+    return _number(line["paper"], 1)
 
 
 def write_times(

@@ -14,6 +14,7 @@ from sgseg.training.length import stage_lengths
 from tests.conftest import ROOT, tiny_config
 
 
+@pytest.mark.slow
 def test_a_run_is_its_steps_and_its_evaluations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def restarts(folder: Path, epoch: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_clusters_that_differ_start_again_and_a_resumed_run_too(tmp_path: Path) -> None:
     """One restart fits into half of four epochs; broken off behind it, the run ends the same."""
     train(told(tmp_path / "one", 0.001))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from mmengine.dist import get_rank, get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from ...evaluation.label_free import NAMES, LabelFreeScores
@@ -88,14 +90,11 @@ class LabelFreeHook(Hook):
         write_atomically(work_dir / FILE, json.dumps(content, indent=1).encode())
 
 
-@torch.no_grad()
-def score_images(
-    model: Any, dataset: Any, images: int = 16, batch_size: int = 8
-) -> dict[str, float]:
-    """Label-free scores of a segmentor on evenly spread images of a data set.
+def spread_images(model: Any, dataset: Any, images: int, batch_size: int) -> Iterator[Tensor]:
+    """This process's part of some images, evenly spread over a data set, as the model sees them.
 
     Args:
-        model: a segmentor; its mode is put back afterwards.
+        model: a segmentor; in eval mode meanwhile, then in its own again.
         dataset: items with ``inputs`` of one size; labels among them are not looked at.
         images: how many items; several ranks share them, and may be more than there are.
         batch_size: items at a time.
@@ -104,16 +103,24 @@ def score_images(
     chosen = chosen[get_rank() :: get_world_size()]
     training = model.training
     model.eval()
-    totals: LabelFreeScores | None = None
     for start in range(0, len(chosen), batch_size):
         items = [dataset[int(index)]["inputs"] for index in chosen[start : start + batch_size]]
-        inputs = model.data_preprocessor(dict(inputs=default_collate(items)), False)["inputs"]
+        yield model.data_preprocessor(dict(inputs=default_collate(items)), False)["inputs"]
+    model.train(training)
+
+
+@torch.no_grad()
+def score_images(
+    model: Any, dataset: Any, images: int = 16, batch_size: int = 8
+) -> dict[str, float]:
+    """Label-free scores of a segmentor on evenly spread images; see :func:`spread_images`."""
+    totals: LabelFreeScores | None = None
+    for inputs in spread_images(model, dataset, images, batch_size):
         readings = model.readings(inputs)  # (R, B, K, H, W)
         prediction = model.probability(inputs)  # (B, K, H, W)
         mirrored = model.probability(inputs.flip(3)).flip(3)  # (B, K, H, W)
         totals = totals or LabelFreeScores(len(readings), prediction.shape[1])
         totals.add(readings, prediction, mirrored)
-    model.train(training)
     # A process without an image learns from the others what there was to count.
     sizes = largest(*((totals.readings, totals.classes) if totals else (0, 0)))
     return (totals or LabelFreeScores(*sizes)).scores()

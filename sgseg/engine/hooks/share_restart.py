@@ -6,16 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from ...registry import HOOKS, MODELS
 from ..distributed import unwrapped
+from .label_free import spread_images
 
 META = "share_restarts"
 PARTS = ("neck", "decode_head", "losses")  # a gate keeps what stage it is in
@@ -121,26 +120,14 @@ def shares_told(model: Any) -> tuple[float, ...] | None:
 def usage_of(
     model: Any, dataset: Any, images: int, classes: int, batch_size: int = 8
 ) -> tuple[float, ...]:
-    """Part of the pixels that each predicted cluster has, the largest first, over all ranks.
+    """Part of the pixels that each of K predicted clusters has, the largest first, over all ranks.
 
-    Args:
-        model: a segmentor; its mode is put back afterwards.
-        dataset: items with ``inputs`` of one size; labels among them are not looked at.
-        images: how many items, evenly spread; several ranks share them.
-        classes: K.
-        batch_size: items at a time.
+    The images are those of :func:`.spread_images`.
     """
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).astype(int))
-    chosen = chosen[get_rank() :: get_world_size()]
     sizes = torch.zeros(classes, dtype=torch.float64)
-    training = model.training
-    model.eval()
-    for start in range(0, len(chosen), batch_size):
-        items = [dataset[int(index)]["inputs"] for index in chosen[start : start + batch_size]]
-        inputs = model.data_preprocessor(dict(inputs=default_collate(items)), False)["inputs"]
+    for inputs in spread_images(model, dataset, images, batch_size):
         clusters = model.probability(inputs).argmax(1)  # (B, H, W)
         sizes += torch.bincount(clusters.flatten(), minlength=classes).double().cpu()
-    model.train(training)
     all_reduce(sizes)
     return tuple((sizes / sizes.sum()).sort(descending=True).values.tolist())
 

@@ -19,6 +19,8 @@ from .label_free import score_images
 from .stage import TrainingStageHook
 
 FILE = "head.pth"
+_SLACK = 0.005
+"""By so much the flip consistency of the head alone goes up and down from epoch to epoch."""
 
 
 def helps(before: Mapping[str, float], after: Mapping[str, float], gain: float) -> bool:
@@ -34,10 +36,6 @@ def helps(before: Mapping[str, float], after: Mapping[str, float], gain: float) 
     steady = after["flip_consistency"] >= before["flip_consistency"] - _SLACK
     informed = after["mutual_information"] >= before["mutual_information"]
     return rise >= gain and steady and informed
-
-
-_SLACK = 0.005
-"""A fall of the flip consistency that as many more epochs of the head alone give as well."""
 
 
 @HOOKS.register_module()
@@ -76,7 +74,7 @@ class NodeTrialHook(Hook):
         first = runner.epoch > 0 and stage.stage_at(runner.epoch - 1) == "head"
         if not first or stage.stage_at(runner.epoch) == "head":
             return
-        if float(model.fusion.gate) != model.fusion.init:
+        if model.fusion.gate.item() != model.fusion.init:
             return  # resumed in the middle of this epoch: what it began with is kept already
         with saving_together(runner):
             runner.save_checkpoint(

@@ -15,12 +15,19 @@ from ...registry import MODELS
 from ...structures import SegState, View
 from ..layers import recomputed
 from ..layers.diagnostics import diagnose
+from ..losses.base import Part
 from ..views import ViewPair
 from .base import Config, UnsupervisedSegmentor
 
 Stage = Literal["superpixel", "head", "segmentation", "joint"]
 FrozenTo = Literal["nodes", "head"]
-_HEAD_LOSSES = ("head", "segmentation")
+_LOSSES: dict[Stage, tuple[Part, ...]] = dict(
+    superpixel=("superpixel",),
+    head=("segmentation",),
+    segmentation=("segmentation",),
+    joint=("superpixel", "segmentation"),
+)
+"""Stage -> parts whose losses it has."""
 
 
 @MODELS.register_module()
@@ -160,7 +167,7 @@ class SGSeg(UnsupervisedSegmentor):
         terms = {
             f"loss_{name}": term(state)
             for name, term in self.losses.items()
-            if self.stage in ("joint", term.part) or (self.stage, term.part) == _HEAD_LOSSES
+            if term.part in _LOSSES[self.stage]
         }
         if not terms:
             raise ValueError(

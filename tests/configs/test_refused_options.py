@@ -106,7 +106,7 @@ def test_parts_are_left_out_and_entries_set() -> None:
     assert kept.param_scheduler == []
     config = built(options={"default_hooks.stage.stages.1": (3, "joint")})
     stages = config.default_hooks.stage.stages
-    assert stages == [(0, "superpixel"), (3, "joint"), (28, "segmentation")]
+    assert stages == [(0, "superpixel"), (3, "joint"), (31, "segmentation")]
 
 
 def test_the_constructor_refuses_what_it_does_not_read() -> None:

@@ -120,7 +120,7 @@ def stage_hook(runner: Runner) -> TrainingStageHook:
     raise ValueError(
         "NodeTrialHook needs the stages of a run: set default_hooks.stage = "
         "dict(type='TrainingStageHook', stages=[(0, 'superpixel'), (2, 'head'), "
-        "(28, 'segmentation')])"
+        "(31, 'segmentation')])"
     )
 
 

@@ -4,6 +4,7 @@ from .checkpoints.backend import AtomicLocalBackend
 from .checkpoints.resume import PlainCheckpointHook
 from .checkpoints.saving import EvaluatedCheckpointHook
 from .distributed import EqualBuffersHook
+from .hooks.best_start import BestStartHook
 from .hooks.clock import TrainingClockHook
 from .hooks.clustering import ClusterFeaturesHook
 from .hooks.evaluation_record import EvaluationRecordHook
@@ -14,7 +15,7 @@ from .hooks.memory import PeakMemoryHook
 from .hooks.pictures import PictureHook
 from .hooks.scalars import LateScalarsHook
 from .hooks.schedule import ResumedScheduleHook
-from .hooks.share_restart import ShareRestartHook
+from .hooks.share_check import ShareCheckHook
 from .hooks.stage import AlternatingStageHook, TrainingStageHook
 from .hooks.statistics import SetStatisticsHook
 from .hooks.superpixel_pictures import SuperpixelPictureHook
@@ -26,6 +27,7 @@ from .untrained import UntrainedLoop
 __all__ = [
     "AlternatingStageHook",
     "AtomicLocalBackend",
+    "BestStartHook",
     "CPUAmpOptimWrapper",
     "ClusterFeaturesHook",
     "CollapseGuardHook",
@@ -43,7 +45,7 @@ __all__ = [
     "PlainCheckpointHook",
     "ResumedScheduleHook",
     "SetStatisticsHook",
-    "ShareRestartHook",
+    "ShareCheckHook",
     "SuperpixelPictureHook",
     "TrainingClockHook",
     "TrainingStageHook",

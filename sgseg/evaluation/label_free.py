@@ -17,7 +17,13 @@ highest for, p(x) the prediction and c(x) its class, K classes and P pixels of a
 where c~ is the prediction of the mirrored image, mirrored back: the network is the same, so its
 clusters need no matching. I is Eq 19's mutual information in nats, H the entropy. All lie in
 [0, 1]. A collapsed model has order_agreement and flip_consistency 1, so these two say nothing
-without the other two.
+without the other two; ``order_kappa`` and ``flip_kappa`` are the same agreements beyond chance
+(Cohen's kappa), in which it has 0:
+
+.. math:: \kappa = \frac{a - e}{1 - e}, \quad e = \sum_k u_k v_k
+
+with a an agreement and u, v the shares of the classes in the two segmentations it compares;
+order_kappa is the mean over the pairs of orders.
 
 Shapes: readings (R, B, K, H, W), prediction and mirrored (B, K, H, W).
 """
@@ -32,7 +38,10 @@ from torch import Tensor
 
 from ..ops.information import entropy, information_of_joint
 
-NAMES = ("order_agreement", "mutual_information", "cluster_usage", "flip_consistency")
+NAMES = (
+    *("order_agreement", "order_kappa", "mutual_information", "cluster_usage"),
+    *("flip_consistency", "flip_kappa"),
+)
 """The scores that can select an epoch or a run: larger is better."""
 
 
@@ -53,8 +62,7 @@ class LabelFreeScores:
         self.classes = classes
         self._soft = torch.zeros(size, size, dtype=torch.float64)
         self._hard = torch.zeros(size, size, dtype=torch.float64)
-        self._sizes = torch.zeros(classes, dtype=torch.float64)
-        self._kept = torch.zeros((), dtype=torch.float64)
+        self._flipped = torch.zeros(classes, classes, dtype=torch.float64)
 
     def add(self, readings: Tensor, prediction: Tensor, mirrored: Tensor) -> None:
         """Count some images; ``mirrored`` is mirrored back."""
@@ -64,9 +72,9 @@ class LabelFreeScores:
         hard = (own[:, None] == classes[None, :, None]).flatten(0, 1).float()  # (R K, P)
         self._soft += (soft @ soft.T).double().cpu()
         self._hard += (hard @ hard.T).double().cpu()
-        winner = prediction.argmax(1)  # (B, H, W)
-        self._sizes += torch.bincount(winner.flatten(), minlength=self.classes).double().cpu()
-        self._kept += (winner == mirrored.argmax(1)).sum().double().cpu()
+        pairs = prediction.argmax(1) * self.classes + mirrored.argmax(1)  # (B, H, W)
+        counts = torch.bincount(pairs.flatten(), minlength=self.classes**2)
+        self._flipped += counts.view(self.classes, self.classes).double().cpu()
 
     def scores(self) -> dict[str, float]:
         """Every score of the module's docstring, over all ranks.
@@ -74,24 +82,26 @@ class LabelFreeScores:
         Raises:
             ValueError: if no image was added on any rank.
         """
-        for total in (self._soft, self._hard, self._sizes, self._kept):
+        for total in (self._soft, self._hard, self._flipped):
             all_reduce(total)
-        pixels = self._sizes.sum()
+        pixels = self._flipped.sum()
         if pixels == 0:
             raise ValueError("LabelFreeScores: no image was added")
-        share, bound = self._sizes / pixels, math.log(self.classes)
+        share, bound = self._flipped.sum(1) / pixels, math.log(self.classes)
+        kept, beyond = _agreements(self._flipped[None] / pixels)
         scores = dict(
             cluster_usage=float(entropy(share, 0)) / bound,
             largest_cluster=float(share.max()),
-            flip_consistency=float(self._kept / pixels),
+            flip_consistency=kept,
+            flip_kappa=beyond,
         )
         if self.readings > 1:
-            same = self._pairs(self._hard).diagonal(dim1=1, dim2=2).sum(1) / pixels  # (R(R-1)/2,)
-            scores["order_agreement"] = float(same.mean())
+            agreements = _agreements(self._pairs(self._hard) / pixels)
+            scores["order_agreement"], scores["order_kappa"] = agreements
             scores["mutual_information"] = (
                 float(information_of_joint(self._pairs(self._soft))) / bound
             )
-        return {name: round(abs(value), 6) for name, value in scores.items()}  # 0, never -0
+        return {name: round(value, 6) + 0.0 for name, value in scores.items()}  # 0, never -0
 
     def _pairs(self, gram: Tensor) -> Tensor:
         """The block of every two different readings: (R(R-1)/2, K, K)."""
@@ -99,3 +109,11 @@ class LabelFreeScores:
         blocks = gram.view(count, self.classes, count, self.classes).transpose(1, 2)
         first, second = torch.triu_indices(count, count, 1)
         return blocks[first, second]
+
+
+def _agreements(joint: Tensor) -> tuple[float, float]:
+    """Mean agreement of P pairs of segmentations, joint shares (P, K, K), and beyond chance."""
+    same = joint.diagonal(dim1=1, dim2=2).sum(1)  # (P,)
+    chance = (joint.sum(1) * joint.sum(2)).sum(1)  # (P,)
+    kappa = torch.where(chance < 1, (same - chance) / (1 - chance), 0.0)
+    return float(same.mean()), float(kappa.mean())

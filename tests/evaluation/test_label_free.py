@@ -1,4 +1,4 @@
-"""Scores without labels, against loops over pixels."""
+"""Scores without labels, against loops over pixels and scikit-learn's kappa."""
 
 import itertools
 import math
@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import cohen_kappa_score
 
 from sgseg.evaluation import LabelFreeScores
 from sgseg.evaluation.label_free import NAMES
@@ -15,13 +16,14 @@ def by_hand(readings: np.ndarray, pred: np.ndarray, mirrored: np.ndarray) -> dic
     """The formulas of the module's docstring, pixel by pixel."""
     orders, images, classes, height, width = readings.shape
     places = list(itertools.product(range(images), range(height), range(width)))
-    agreement, information = [], []
+    agreement, information, beyond = [], [], []
     for r, s in itertools.combinations(range(orders), 2):
         same, joint = 0, np.zeros((classes, classes))
         for b, y, x in places:
             same += readings[r, b, :, y, x].argmax() == readings[s, b, :, y, x].argmax()
             joint += np.outer(readings[r, b, :, y, x], readings[s, b, :, y, x]) / len(places)
         agreement.append(same / len(places))
+        beyond.append(cohen_kappa_score(*(readings[n].argmax(1).ravel() for n in (r, s))))
         independent = np.outer(joint.sum(1), joint.sum(0))
         information.append((joint * np.log(joint / independent)).sum() / math.log(classes))
     own = [pred[b, :, y, x].argmax() for b, y, x in places]
@@ -30,10 +32,12 @@ def by_hand(readings: np.ndarray, pred: np.ndarray, mirrored: np.ndarray) -> dic
     entropy = -sum(p * math.log(p) for p in share if p > 0)
     return dict(
         order_agreement=float(np.mean(agreement)),
+        order_kappa=float(np.mean(beyond)),
         mutual_information=float(np.mean(information)),
         cluster_usage=entropy / math.log(classes),
         largest_cluster=share.max(),
         flip_consistency=float(np.mean(np.equal(own, other))),
+        flip_kappa=cohen_kappa_score(own, other),
     )
 
 
@@ -63,7 +67,7 @@ def test_perfect_and_collapsed() -> None:
     scores = LabelFreeScores(8, 3)
     scores.add(even.expand(8, -1, -1, -1, -1), even, even)
     found = scores.scores()
-    assert [found[name] for name in NAMES] == pytest.approx([1.0] * 4, abs=1e-5)
+    assert [found[name] for name in NAMES] == pytest.approx([1.0] * 6, abs=1e-5)
     collapsed = one_hot(torch.zeros(2, 3, 3, dtype=torch.long))
     scores = LabelFreeScores(8, 3)
     scores.add(collapsed.expand(8, -1, -1, -1, -1), collapsed, collapsed)
@@ -71,7 +75,8 @@ def test_perfect_and_collapsed() -> None:
     assert (found["order_agreement"], found["flip_consistency"], found["largest_cluster"]) == (
         1,
     ) * 3
-    assert (found["cluster_usage"], found["mutual_information"]) == pytest.approx((0, 0), abs=1e-5)
+    nothing = ("cluster_usage", "mutual_information", "order_kappa", "flip_kappa")
+    assert [found[name] for name in nothing] == pytest.approx([0] * 4, abs=1e-5)
 
 
 def test_one_reading_has_no_agreement() -> None:
@@ -79,6 +84,8 @@ def test_one_reading_has_no_agreement() -> None:
     even = one_hot(torch.arange(9).view(1, 3, 3) % 3)
     scores = LabelFreeScores(1, 3)
     scores.add(even[None], even, even)
-    assert set(scores.scores()) == {"cluster_usage", "largest_cluster", "flip_consistency"}
+    assert set(scores.scores()) == {
+        *("cluster_usage", "largest_cluster", "flip_consistency", "flip_kappa")
+    }
     with pytest.raises(ValueError, match="no image"):
         LabelFreeScores(2, 3).scores()

@@ -19,7 +19,7 @@ from ...io.jsonfile import json_safe, write_json
 from ...registry import HOOKS
 from ..checkpoints.loading import is_of_its_weights
 from ..distributed import unwrapped
-from .share_restart import in_words, shares_told
+from .share_check import in_words, shares_told
 
 HISTORY = "eval_history.jsonl"
 

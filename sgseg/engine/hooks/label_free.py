@@ -18,7 +18,8 @@ from torch.utils.data import default_collate
 from ...evaluation.label_free import NAMES, LabelFreeScores
 from ...io.atomic import write_atomically
 from ...registry import HOOKS
-from ..distributed import largest, of_first, saving_together, unwrapped
+from ..distributed import largest, of_first, unwrapped
+from .kept_weights import keep_weights
 
 FILE = "label_free.json"
 
@@ -173,14 +174,7 @@ class LabelFreeStoppingHook(Hook):
             return
         waited = self._since_best()
         if waited == 0:
-            with saving_together(runner):
-                runner.save_checkpoint(
-                    runner.work_dir,
-                    "best_label_free.pth",
-                    save_optimizer=False,
-                    save_param_scheduler=False,
-                    backend_args=dict(backend="sgseg_atomic"),
-                )
+            keep_weights(runner, "best_label_free.pth")
         elif waited >= self.patience:
             best = history[-1 - waited]
             runner.logger.info(

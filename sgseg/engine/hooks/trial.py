@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
-from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from ..checkpoints.loading import load_checkpoint
-from ..distributed import of_first, saving_together, unwrapped
+from ..distributed import of_first, unwrapped
+from .kept_weights import keep_weights, put_back
 from .label_free import score_images
 from .stage import TrainingStageHook
 
@@ -76,14 +73,7 @@ class NodeTrialHook(Hook):
             return
         if model.fusion.gate.item() != model.fusion.init:
             return  # resumed in the middle of this epoch: what it began with is kept already
-        with saving_together(runner):
-            runner.save_checkpoint(
-                runner.work_dir,
-                FILE,
-                save_optimizer=False,
-                save_param_scheduler=False,
-                backend_args=dict(backend="sgseg_atomic"),
-            )
+        keep_weights(runner, FILE)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Compare and decide after the last epoch."""
@@ -95,7 +85,7 @@ class NodeTrialHook(Hook):
         score = partial(score_images, model, loader.dataset, self.images, self.batch_size)
         trained = {name: value.clone() for name, value in model.state_dict().items()}
         after = score()
-        _put_back(model, load_checkpoint(path)["state_dict"] if is_main_process() else {})
+        put_back(model, path)
         model.fusion.shut()
         before = score()
         kept = bool(of_first(helps(before, after, self.gain)))
@@ -122,12 +112,3 @@ def stage_hook(runner: Runner) -> TrainingStageHook:
         "dict(type='TrainingStageHook', stages=[(0, 'superpixel'), (2, 'head'), "
         "(31, 'segmentation')])"
     )
-
-
-@torch.no_grad()
-def _put_back(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
-    """Weights of rank 0 for all; only that rank has the file for sure."""
-    for name, tensor in model.state_dict().items():
-        if weights:
-            tensor.copy_(weights[name])
-        broadcast(tensor)

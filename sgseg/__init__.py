@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 
 def load(model: str | Path, **options: Any) -> Segmenter:
-    """A trained model, ready to segment: ``labels, state = sgseg.load("epoch_12.pth")("a.jpg")``.
+    """A trained model, ready to segment: ``sgseg.load("epoch_12.pth")("a.jpg").save("maps")``.
 
     Args:
         model: a checkpoint, or the ``.onnx`` file that was exported from one.

@@ -1,7 +1,10 @@
-"""Segment an image or a folder: label maps, pictures, and what each class covers.
+"""Segment an image or a folder: label maps, overlays, and what each class covers.
+
+Called again with the same arguments it does only what is missing.
 
 Example:
     sgseg predict work_dirs/run/epoch_12.pth my_photos --out maps
+    sgseg predict work_dirs/run/epoch_12.pth tiles --out maps --polygons maps.gpkg
     sgseg predict --onnx model.onnx my_photos --out maps
 """
 
@@ -18,27 +21,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("paths", nargs="+", metavar="PATH", help=PATHS)
     add("--onnx", metavar="FILE", help="model written by sgseg export")
     add("--out", default="predictions", help="output folder")
-    add("--overwrite", action="store_true", help="remove another prediction in OUT")
+    add("--overwrite", action="store_true", help="remove a prediction by other arguments in OUT")
+    add("--polygons", metavar="FILE", help="write polygons too: FILE.gpkg or FILE.geojson")
+    add("--simplify", type=float, default=0.0, metavar="PIXELS", help="straighten their borders")
+    area = "join smaller ones to a neighbour: square metres, or pixels without a scale"
+    add("--smallest-area", type=float, default=0.0, metavar="AREA", help=area)
+    kinds = ("coco", "labelme", "cvat")
+    add("--annotations", nargs="+", default=[], choices=kinds, help="to go on by hand")
+    add("--opacity", type=float, default=0.5, help="of the colours of overlays, 0 to 1")
+    add("--palette", metavar="FILE", help='colours of your own: {"water": "#4363d8"}')
+    add("--no-pictures", action="store_true", help="neither overlays nor pictures")
+    add("--inside", action="store_true", help="superpixels and node features in pictures")
     add_shared(parser, "--num-classes", "--bands", "--names", "--evaluation", "--value-range")
     add_shared(parser, "--preset", "--cfg-options")
     add("--side", type=int, help="shorter side to segment at; 0: as the image is")
+    add("--scale", type=float, help="instead: part of the image's own size to segment at")
     add("--tile", type=int, help="segment in windows of this size; 0: never")
     add("--overlap", type=int, help="of the windows; default an eighth")
-    add("--batch-size", type=int, default=1, help="with --no-pictures")
-    add("--no-pictures", action="store_true", help="write label maps only")
+    add("--batch-size", type=int, default=8, help="images at once; default 8")
     add("--compile", action="store_true", help="fuse operations, torch.compile")
     add("--precision", choices=("float32", "bfloat16"), default="float32")
     add("--device", help="cpu or cuda; default a GPU if there is one")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Segment, and print the shares of the classes."""
+    """Segment what is missing, and print what the classes cover."""
     from ..inference import Segmenter
-    from ..inference.folder import segment_aloud
+    from ..inference.annotations import demand_tools
+    from ..inference.console import predict_aloud, trace_of
+    from ..inference.folder import Prediction
+    from ..inference.outputs import Look
 
+    trace = trace_of(args.polygons, args.simplify, args.smallest_area)
+    demand_tools(args.annotations)
     overrides = config_arguments(args)
-    options = dict(value_range=overrides.pop("value_range"))
-    options |= dict(side=args.side, tile=args.tile, overlap=args.overlap, names=args.names)
+    options = dict(value_range=overrides.pop("value_range"), palette=args.palette)
+    options |= dict(side=args.side, scale=args.scale, tile=args.tile, overlap=args.overlap)
+    options |= dict(names=args.names)
     if args.onnx:
         if len(args.paths) != 1:
             raise UsageError(f"got {len(args.paths)} paths, wanted are {PATHS}")
@@ -49,5 +68,6 @@ def run(args: argparse.Namespace) -> None:
         options |= dict(device=args.device, compile=args.compile, precision=args.precision)
         options |= dict(evaluation=args.evaluation, overrides=overrides)
         segmenter = Segmenter(checkpoint, config, **options)
-    pictures = not args.no_pictures
-    segment_aloud(segmenter, source, args.out, args.batch_size, pictures, args.overwrite)
+    look = Look(args.opacity, not args.no_pictures, args.inside)
+    done = Prediction(segmenter, source, args.out, args.batch_size, look, args.overwrite)
+    predict_aloud(done, trace, args.annotations)

@@ -149,7 +149,7 @@ def _count_beside(root: Path, taken: set[Path], left_out: dict[str, list[Path]])
 
 def _predicted(folder: Path) -> bool:
     """Whether an earlier prediction wrote a folder."""
-    return all(os.path.isfile(folder / name) for name in ("outputs.csv", "classes.json"))
+    return all(os.path.isfile(folder / name) for name in ("manifest.jsonl", "classes.json"))
 
 
 def _walk(folder: Path, left_out: dict[str, list[Path]]) -> Iterator[Path]:

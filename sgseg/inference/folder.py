@@ -1,26 +1,21 @@
-"""Label maps, pictures and areas of an image or of all images of a folder."""
+"""Segment an image or all images of a folder into an output folder, and go on where it stopped."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from mmengine.logging import print_log
-from rich.console import Console
-from rich.progress import track
 
 from ..datasets.folder import scan
 from ..io.rows import Rows
-from .outputs import Outputs
-from .segmenter import Labels, Segmenter
-
-PICTURE_SIDE = 1024
-"""Images beyond are drawn from every n-th pixel."""
-Result = tuple[Labels, npt.NDArray[Any] | None] | ValueError
-"""Label map and picture of an image, or why there is none."""
+from .images import is_raster
+from .manifest import Manifest
+from .outputs import Look, image_name, output_names, write_files, write_tables
+from .result import Segmentation
+from .segmenter import TOGETHER, Segmenter, Told
 
 
 class BadImagesError(ValueError):
@@ -61,106 +56,165 @@ def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], 
     return paths, seen.root
 
 
-def segment_folder(
-    segmenter: Segmenter,
-    source: str | Path,
-    out: str | Path,
-    batch_size: int = 1,
-    pictures: bool = True,
-    overwrite: bool = False,
-) -> Iterator[tuple[Path, dict[str, float]]]:
-    """Segment an image or all images of a folder.
+class Prediction:
+    """The segmentation of a folder: iterated over, it segments what is missing.
 
-    Writes below ``out`` ``labels/NAME.png`` (class numbers at the image's size, 255: no data),
-    ``labels/NAME.tif`` beside it where the image has a georeference, ``colours/NAME.png`` (the
-    same numbers, shown in colours), ``pictures/NAME.png``, ``classes.json``, ``outputs.csv`` (which
-    image gave which files) and ``areas.csv`` (what each class covers).
+    Writes below ``out``, for an image ``a/x.jpg`` of the source, ``labels/a/x.png`` (an indexed
+    PNG, 255: no data; ``.tif`` where the image has a georeference), ``overlays/a/x.png`` (or
+    ``.tif``) and ``pictures/a/x.png``; ``areas.csv`` and ``classes.json`` of all; and
+    ``manifest.jsonl``, by which a later call knows what is finished.
 
     Args:
         segmenter: the model.
         source: an image, or a folder.
         out: folder to write to.
-        batch_size: images segmented at once where they have one size; only without pictures,
-            which show what the model saw of each.
-        pictures: whether pictures are drawn.
-        overwrite: remove the prediction of other images that ``out`` holds.
+        batch_size: images in memory at once; those of one size are segmented together.
+        look: what is drawn.
+        overwrite: remove the prediction of other arguments that ``out`` holds.
+        told: hears of the rows of an image that is segmented in windows.
 
-    Yields:
-        Each image's path and the share of every class that occurs among its valid pixels.
+    Attributes:
+        paths: the images.
+        missing: those that are not finished.
 
     Raises:
         FileNotFoundError: for a missing source, or one without images.
-        FileExistsError: for an ``out`` that holds something else.
-        BadImagesError: at the end, for images that could not be read or segmented.
+        FileExistsError: see :class:`Manifest`.
     """
-    if batch_size < 1:
-        raise ValueError(f"--batch-size {batch_size}: one image or more")
-    paths, root = images_to_segment(source, out)
-    outputs = Outputs(Path(out), paths, root, segmenter.classes, pictures, overwrite)
-    faults: dict[Path, str] = {}
-    size = 1 if pictures else batch_size
-    for start in range(0, len(paths), size):
-        part = paths[start : start + size]
-        results = [_with_picture(segmenter, part[0])] if pictures else _batch(segmenter, part)
-        for path, result in zip(part, results, strict=True):
-            if isinstance(result, ValueError):
-                faults[path] = _named(path, result)
-                outputs.fail(path, faults[path])
-            else:
-                yield path, outputs.write(path, *result)
-    if faults:
-        raise BadImagesError(faults, len(paths))
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        source: str | Path,
+        out: str | Path,
+        batch_size: int = TOGETHER,
+        look: Look | None = None,
+        overwrite: bool = False,
+        told: Told | None = None,
+    ) -> None:
+        self.look = look or Look()
+        if batch_size < 1:
+            raise ValueError(f"--batch-size {batch_size}: one image or more")
+        if not 0 <= self.look.opacity <= 1:
+            raise ValueError(f"--opacity {self.look.opacity}: 0 (the image) to 1 (the colours)")
+        self.segmenter, self.out, self.told = segmenter, Path(out), told
+        self.batch_size = 1 if self.look.inside else batch_size
+        self.paths, self.root = images_to_segment(source, out)
+        about = _arguments(segmenter, source, self.look)
+        self.manifest = Manifest(self.out, about, overwrite)
+        self.names = output_names(self.paths, self.root, self.manifest.names)
+        self.missing = [p for p in self.paths if not self.manifest.is_done(self._image(p), p)]
+        self.faults: dict[Path, str] = {}
+        self._said: set[object] = set()
+        gone = sorted(self.manifest.finished.keys() - {self._image(path) for path in self.paths})
+        if gone:
+            said = f"{len(gone)} images are no longer in the source ({gone[0]}); their maps stay"
+            self._say("gone", f"{out}: {said}")
+
+    def __iter__(self) -> Iterator[Segmentation]:
+        """Segment and write what is missing.
+
+        Raises:
+            BadImagesError: at the end, for images that could not be read or segmented.
+        """
+        missing = set(self.missing)
+        try:
+            # Batches are those of all images: what is rounded in one is the same after a restart.
+            for start in range(0, len(self.paths), self.batch_size):
+                part = self.paths[start : start + self.batch_size]
+                if wanted := [path for path in part if path in missing]:
+                    yield from self._segment(part, wanted)
+        finally:
+            write_tables(self.out, self.segmenter.classes, self.manifest.areas())
+        if self.faults:
+            raise BadImagesError(self.faults, len(self.paths))
+
+    def _segment(self, part: Sequence[Path], wanted: Sequence[Path]) -> Iterator[Segmentation]:
+        self.manifest.begin({self._image(path): self.names[self._image(path)] for path in wanted})
+        for path, result in zip(part, self._results(part), strict=True):
+            if path not in wanted:
+                continue
+            try:
+                if isinstance(result, ValueError):
+                    raise result
+                files = write_files(result, self.out, self.names[self._image(path)], self.look)
+            except ValueError as error:
+                text = " ".join(str(error).split())
+                self.faults[path] = text if str(path) in text else f"{path}: {text}"
+                continue
+            self._say_why_no_area(result)
+            self.manifest.finish(self._image(path), path, files, result.areas())
+            yield result
+
+    def _results(self, paths: Sequence[Path]) -> list[Segmentation | ValueError]:
+        """Together if all of them can be read, else one by one."""
+        try:
+            opened = [self.segmenter.open(path) for path in paths]
+            for rows in opened:
+                self._say_what_shrinks(rows)
+            if self.look.inside:
+                return [self.segmenter(rows) for rows in opened]
+            return list(self.segmenter.together(opened, len(opened), self.told))
+        except ValueError as error:
+            if len(paths) == 1:
+                return [error]
+        return [result for path in paths for result in self._results([path])]
+
+    def _say_what_shrinks(self, rows: Rows) -> None:
+        own, raster = rows.shape[:2], is_raster(rows)
+        size = self.segmenter.size.of(*own, raster)
+        if size[0] < own[0]:
+            name = self._image(getattr(rows, "path", Path("image")))
+            self._say(("size", raster), self.segmenter.size.sentence(name, own, size))
+
+    def _say_why_no_area(self, result: Segmentation) -> None:
+        if why := result.where.no_scale() if result.where else "":
+            self._say(("area", why), f"{result.path}: no square metres, for {why}")
+
+    def _say(self, what: object, sentence: str) -> None:
+        """Say something once."""
+        if what not in self._said:
+            self._said.add(what)
+            print_log(sentence, logger="current", level=logging.WARNING)
+
+    def _image(self, path: Path) -> str:
+        return image_name(path, self.root)
 
 
-def _named(path: Path, error: ValueError) -> str:
-    text = " ".join(str(error).split())
-    return text if str(path) in text else f"{path}: {text}"
+def _arguments(segmenter: Segmenter, source: str | Path, look: Look) -> dict[str, Any]:
+    """All that the files of a prediction depend on, by the names that a user knows."""
+    return dict(
+        model=segmenter.identity,
+        source=str(Path(source).resolve()),
+        classes=segmenter.classes,
+        mapping=segmenter.mapping.tolist(),
+        side=segmenter.size.side,
+        scale=segmenter.size.scale,
+        usual_side=segmenter.size.usual,
+        tile=segmenter.tile,
+        overlap=segmenter.overlap,
+        value_range=segmenter.value_range,
+        palette=segmenter.palette,
+        opacity=look.opacity,
+        pictures=look.pictures,
+        inside=look.inside,
+    )
 
 
-def _with_picture(segmenter: Segmenter, path: Path) -> Result:
-    try:
-        image = segmenter.open(path)
-        height, width, _ = image.shape
-        if not segmenter.tiled(height, width):
-            labels, state = segmenter(image)
-            return labels, segmenter.picture(image.rows(0, height), labels, state)
-        labels = segmenter.large(image)
-        step = -(-max(height, width) // PICTURE_SIDE)
-        return labels, segmenter.picture(_thinned(image, step), labels[::step, ::step], None)
-    except ValueError as error:
-        return error
+def segment_folder(
+    segmenter: Segmenter,
+    source: str | Path,
+    out: str | Path,
+    batch_size: int = TOGETHER,
+    pictures: bool = True,
+    overwrite: bool = False,
+) -> Iterator[tuple[Path, dict[str, float]]]:
+    """Segment an image or all images of a folder, see :class:`Prediction`.
 
-
-def _batch(segmenter: Segmenter, paths: Sequence[Path]) -> list[Result]:
-    """Together if all of them can be read, else one by one."""
-    try:
-        return [(labels, None) for labels in segmenter.batch(paths, len(paths))]
-    except ValueError as error:
-        if len(paths) == 1:
-            return [error]
-    return [result for path in paths for result in _batch(segmenter, [path])]
-
-
-def _thinned(image: Rows, step: int, steps: int = 64) -> npt.NDArray[Any]:
-    """Every ``step``-th pixel, read a few rows at a time."""
-    height = image.shape[0]
-    starts = range(0, height, step * steps)
-    parts = [image.rows(a, min(a + step * steps, height))[::step, ::step] for a in starts]
-    return np.concatenate(parts)
-
-
-def segment_aloud(segmenter: Segmenter, source: str | Path, out: str | Path, *rest: Any) -> None:
-    """:func:`segment_folder` with a line an image and a bar, as ``sgseg predict`` shows it.
-
-    Raises:
-        SystemExit: with the list of images that were not segmented, after the others.
+    Yields:
+        The path of each image that was missing, and the share of every class that occurs in it.
     """
-    say = Console(soft_wrap=True, highlight=False, markup=False)
-    results = segment_folder(segmenter, source, out, *rest)
-    try:
-        for path, shares in track(results, "Segmenting", console=Console(stderr=True)):
-            described = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
-            say.print(f"{path}: {described or 'no pixel with data'}")
-    except BadImagesError as error:
-        raise SystemExit(str(error)) from error
-    say.print(f"Written to {out}")
+    look = Look(pictures=pictures)
+    for result in Prediction(segmenter, source, out, batch_size, look, overwrite):
+        assert result.path is not None  # every image here is a file
+        yield result.path, {area.name: area.share for area in result.areas() if area.pixels}

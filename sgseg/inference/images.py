@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..io.georeference import georeference, has_georeference_tags
 from ..io.images import read_stored, stored_type
 from ..io.pixels import Mask, Stored, pixels_of
 from ..io.rows import ArrayRows, Rows, TiffRows, open_rows
@@ -139,3 +140,17 @@ class Reader:
             valid = rows.valid(0, rows.shape[0])
             return ArrayRows(rows.image, rows.path, self.units_for(rows.image.dtype), valid)
         return rows
+
+
+def are_many(image: Any) -> bool:
+    """Whether something is an iterable of images, and not one of them."""
+    one = isinstance(image, (str, Path, np.ndarray)) or hasattr(image, "getbands")
+    return not one and not hasattr(image, "rows") and isinstance(image, Iterable)
+
+
+def is_raster(rows: Rows) -> bool:
+    """Whether an image lies somewhere on the ground; tags of a TIFF are seen without rasterio."""
+    path = getattr(rows, "path", None)
+    if path is None or not path.is_file():
+        return False
+    return has_georeference_tags(path) or georeference(path) is not None

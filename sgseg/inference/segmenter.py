@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from torch import Tensor
 
 from ..engine.checkpoints.loading import load_checkpoint
+from ..engine.checkpoints.portable import config_as_data
+from ..io.digest import short_digest, weights_sha256
 from ..io.jsonfile import read_json
 from ..io.rows import ArrayRows, Rows
 from ..io.units import Units
 from ..ops.matching import IGNORE
-from ..ops.superpixel import labels as superpixel_labels
 from ..structures import SegState
 from ..training.saved import config_for, trained_model
-from ..visualization import (
-    captioned,
-    draw_borders,
-    features_as_rgb,
-    overlay,
-    palette,
-    picture_strip,
-    to_display,
-)
+from ..visualization import class_colours
 from .classes import NO_TABLE, ClassTable, class_table
-from .images import ImageLike, Reader
+from .images import ImageLike, Reader, are_many, is_raster
 from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
-from .tiling import blend, enlarged, image_statistics, to_unit
+from .result import Segmentation
+from .tiling import blend, enlarged, image_statistics, resized, to_unit
+from .working_size import WorkingSize
 
 Array = npt.NDArray[Any]
 Labels = npt.NDArray[np.uint8]
 WHOLE = 2**20
 """Pixels at the working size above which an image is segmented in tiles, if nothing is said."""
 TILE = 512
-LARGEST_ENLARGED = 2**23
-"""Pixels at the working size that an image is enlarged to at most."""
+TOGETHER = 8
+"""Images that are segmented at once."""
+Names = str | Path | Mapping[str, str]
+Told = Callable[[int, int], None]
+"""Called with the rows of an image that are done, and all of them."""
 
 
 class Segmenter:
@@ -55,7 +53,9 @@ class Segmenter:
             its own model is taken, and what differs is named in a warning.
         device: default a GPU if there is one.
         side: shorter side in pixels at which images are segmented; label maps come back at the
-            image's own size. 0: no resizing. Default: the ``predict_side`` of the config, else 0.
+            image's own size. 0: no resizing. Default: the ``predict_side`` of the config, else 0;
+            for a raster with a georeference 0.
+        scale: instead of ``side``, a part of each image's own size.
         tile: images larger than ``tile`` are segmented in windows of this size (even, pixels at
             the working size) that blend; 0: never. Default: windows of 512 for images of more
             than 2**20 pixels.
@@ -67,11 +67,15 @@ class Segmenter:
         overrides: arguments of :func:`build_config` that win over what the checkpoint carries.
         value_range: values of the images that stand for 0 and 1, where they are in other units
             than the images of the training.
+        palette: colours of classes, see :func:`.class_colours`; or a JSON file of that.
 
     Attributes:
         classes: name of each value in the label maps; ``cluster_i`` where no evaluation has
             named the clusters.
+        colours: (256, 3) colour of each value.
         mapping: value of each cluster in the label maps.
+        size: the rule for the size at which an image is segmented.
+        identity: digest of what the maps depend on beside the arguments above.
         units: what the numbers of its training images meant.
         open: an image as rows in these units, see :meth:`Reader.open`.
         named: whether an evaluation of these very weights named the classes.
@@ -87,10 +91,12 @@ class Segmenter:
         overlap: int | None = None,
         compile: bool = False,
         precision: Precision = "float32",
-        names: str | Path | Mapping[str, str] | None = None,
+        names: Names | None = None,
         evaluation: str | Path | None = None,
         overrides: Mapping[str, Any] | None = None,
         value_range: Sequence[float] | None = None,
+        scale: float | None = None,
+        palette: Names | None = None,
     ) -> None:
         saved = load_checkpoint(checkpoint)
         used = config_for(checkpoint, config, saved, **(overrides or {}))
@@ -101,8 +107,10 @@ class Segmenter:
             print_log(NO_TABLE.format(checkpoint), logger="current", level=30)
         units = (saved.get("meta") or {}).get("units")
         reader = Reader(network.bands, Units.of(units), value_range)
-        side = used.get("predict_side") or 0 if side is None else side
-        self._set_up(network, table, reader, side, tile, overlap, names)
+        size = WorkingSize.checked(used.get("predict_side") or 0, side, scale)
+        self._set_up(network, table, reader, size, tile, overlap, names, palette)
+        described = json.dumps(config_as_data(used)["model"], sort_keys=True, default=str)
+        self.identity = short_digest(weights_sha256(saved["state_dict"]) + described + precision)
 
     @classmethod
     def from_onnx(
@@ -111,8 +119,10 @@ class Segmenter:
         side: int | None = None,
         tile: int | None = None,
         overlap: int | None = None,
-        names: str | Path | Mapping[str, str] | None = None,
+        names: Names | None = None,
         value_range: Sequence[float] | None = None,
+        scale: float | None = None,
+        palette: Names | None = None,
     ) -> Segmenter:
         """A model exported by :func:`export_onnx`, run by ONNX Runtime; arguments as above.
 
@@ -128,8 +138,9 @@ class Segmenter:
         table = ClassTable(mapping, about["classes"], about.get("named", True))
         reader = Reader(network.bands, Units.of(about.get("units")), value_range)
         segmenter = cls.__new__(cls)
-        side = about["side"] if side is None else side
-        segmenter._set_up(network, table, reader, side, tile, overlap, names)
+        size = WorkingSize.checked(about["side"], side, scale)
+        segmenter._set_up(network, table, reader, size, tile, overlap, names, palette)
+        segmenter.identity = short_digest(Path(path).read_bytes())
         return segmenter
 
     def _set_up(
@@ -137,23 +148,39 @@ class Segmenter:
         network: Network,
         table: ClassTable,
         reader: Reader,
-        side: int,
+        size: WorkingSize,
         tile: int | None,
         overlap: int | None,
-        names: str | Path | Mapping[str, str] | None,
+        names: Names | None,
+        palette: Names | None,
     ) -> None:
-        if side < 0:
-            raise ValueError(f"--side {side}: a shorter side in pixels, or 0 for that of the image")
         self.network = network
         self.bands, self.units, self.open = network.bands, reader.units, reader.open
+        self.value_range = reader.value_range
         self.mapping, self.classes, self.named = table
-        self.side = side
+        self.size = size
         self.tile = tile
         self.overlap = (TILE if tile is None else tile) // 16 * 2 if overlap is None else overlap
         if names is not None:
             self.rename(names)
+        own: Any = read_json(palette) if isinstance(palette, (str, Path)) else palette
+        self.palette: Mapping[str, str] = dict(own or {})
+        class_colours(self.classes, self.palette)  # refuses one that does not fit
 
-    def rename(self, names: str | Path | Mapping[str, str]) -> None:
+    def __repr__(self) -> str:
+        return f"Segmenter of {len(self.classes)} classes ({', '.join(self.classes)})"
+
+    @property
+    def colours(self) -> Labels:
+        """Colour of each value, (256, 3); it goes with the name."""
+        return class_colours(self.classes, self.palette)
+
+    @property
+    def side(self) -> int:
+        """Shorter side at which an image that is no raster is segmented; 0: its own."""
+        return self.size.usual if self.size.side is None else self.size.side
+
+    def rename(self, names: Names) -> None:
         """Name the classes; those of one name become one class.
 
         Args:
@@ -176,134 +203,120 @@ class Segmenter:
         renumbered = np.array([merged.index(table[value]) for value in values], np.uint8)
         self.mapping, self.classes = renumbered[self.mapping], merged
 
-    def __call__(self, image: ImageLike) -> tuple[Labels, SegState | None]:
-        """Segment one image.
+    @overload
+    def __call__(self, image: str | Path | Array | Rows) -> Segmentation: ...
+    @overload
+    def __call__(self, image: Iterable[Any]) -> Iterator[Segmentation]: ...
+    @overload
+    def __call__(self, image: Any) -> Any: ...
+    def __call__(self, image: Any) -> Any:
+        """Segment one image, or many.
 
         Args:
             image: a path, (H, W, C) samples in the units of the training images (floats: in
-                [0, 1]), rows, or a PIL image.
+                [0, 1]), rows, a PIL image; or an iterable of those, segmented in batches.
 
         Returns:
-            Class of each pixel, (H, W) uint8, 255 where there is no data; and the model's state at
-            its working size, None for an image that is thinner than 8 pixels there, or was
-            segmented in tiles or by ONNX Runtime.
+            The segmentation; of an iterable an iterator of them, in its order.
 
         Raises:
             ValueError: for an image of other bands or units, with nan or infinity, or so thin that
                 ``side`` would make it enormous.
         """
+        if are_many(image):
+            return self._many(image)
         rows = self.open(image)
-        if self.tiled(*rows.shape[:2]):
-            return self.large(rows), None
+        if self.tiled(*rows.shape[:2], is_raster(rows)):
+            return self._result(self.large(rows), rows)
         inputs = self.inputs(rows)  # (1, C, h, w)
         statistics = self._statistics(rows)
         thin = min(inputs.shape[2:]) < SMALLEST
         state = None if thin else self.network.state(inputs, statistics)
         if state is None or state.probability is None:
-            return self._labels(probabilities(self.network, inputs, statistics)[0], rows), None
-        return self._labels(state.probability[0], rows), state
+            probability = probabilities(self.network, inputs, statistics)
+            return self._result(self._labels(probability[0], rows), rows)
+        return self._result(self._labels(state.probability[0], rows), rows, state)
 
-    def batch(self, images: Sequence[ImageLike], batch_size: int = 8) -> list[Labels]:
-        """Segment images, those of one size together; nothing but labels is kept.
+    def batch(self, images: Sequence[ImageLike], batch_size: int = TOGETHER) -> list[Labels]:
+        """The label maps of :meth:`together` alone, (H, W) uint8 each."""
+        return [result.labels for result in self.together(images, batch_size)]
 
-        Args:
-            images: of any kinds and sizes, see above.
-            batch_size: images in memory at the working size at a time.
-
-        Returns:
-            (H, W) uint8 each, in the order of ``images``.
-        """
+    def together(
+        self, images: Sequence[ImageLike], batch_size: int = TOGETHER, told: Told | None = None
+    ) -> list[Segmentation]:
+        """The segmentations of images, those of one size at once; see :meth:`large` for told."""
         opened = [self.open(image) for image in images]
-        labels: dict[int, Labels] = {}
-        alike: dict[tuple[int, ...], list[int]] = {}  # shape -> indices
+        results: dict[int, Segmentation] = {}
+        alike: dict[tuple[int, ...], list[int]] = {}  # working size -> indices
         for index, rows in enumerate(opened):
-            if self.tiled(*rows.shape[:2]) or self._statistics(rows) is not None:
-                labels[index] = self(rows)[0]
+            raster = is_raster(rows)
+            if self.tiled(*rows.shape[:2], raster):
+                results[index] = self._result(self.large(rows, told), rows)
+            elif self._statistics(rows) is not None:
+                results[index] = self(rows)
             else:
-                alike.setdefault(rows.shape, []).append(index)
+                alike.setdefault(self.size.of(*rows.shape[:2], raster), []).append(index)
         for indices in alike.values():
             for start in range(0, len(indices), batch_size):
                 part = indices[start : start + batch_size]
                 inputs = torch.cat([self.inputs(opened[index]) for index in part])
                 probability = probabilities(self.network, inputs)  # (B, K, h, w)
                 for index, each in zip(part, probability, strict=True):
-                    labels[index] = self._labels(each, opened[index])
-        return [labels[index] for index in range(len(opened))]
+                    results[index] = self._result(self._labels(each, opened[index]), opened[index])
+        return [results[index] for index in range(len(opened))]
 
-    def tiled(self, height: int, width: int) -> bool:
-        """Whether an image of this size is segmented in tiles."""
-        height, width = self._working(height, width)
+    def tiled(self, height: int, width: int, raster: bool = False) -> bool:
+        """Whether an image of this size, with a georeference or without, is segmented in tiles."""
+        height, width = self.size.of(height, width, raster)
         if self.tile is None:
             return height * width > WHOLE
         return 0 < self.tile < max(height, width)
 
-    def large(self, image: ImageLike) -> Labels:
+    def large(self, image: ImageLike, told: Told | None = None) -> Labels:
         """Segment an image in tiles, read as they are needed.
 
         Superpixels, their graph and what a model normalises over an image are then a tile's own.
+
+        Args:
+            image: as above.
+            told: hears how many rows are done.
 
         Returns:
             (H, W) uint8.
         """
         rows = source = self.open(image)
         height, width = rows.shape[:2]
-        size = self._working(height, width)
+        size = self.size.of(height, width, is_raster(rows))
         if size != (height, width):
-            source = self._shrunk(rows)
+            source = self._shrunk(rows, size)
         statistics = self._statistics(rows)
         bands = blend(self.network, source, self.tile or TILE, self.overlap, statistics)
         if size != (height, width):
             bands = enlarged(bands, size[0], (height, width))
-        labels, row = np.empty((height, width), np.uint8), 0
-        for band in bands:
-            stop = row + band.shape[1]
-            labels[row:stop] = self.mapping[band.argmax(0).numpy()]
-            _hide(labels[row:stop], rows.valid(row, stop))
-            row = stop
-        return labels
-
-    def picture(self, image: Array, labels: Labels, state: SegState | None) -> Array:
-        """Input, superpixel borders, node features and labels side by side, classes below, RGB."""
-        shown = to_display(image)
-        row, titles = [shown], ["input"]
-        if state is not None and state.superpixels is not None and state.projected is not None:
-            owner = superpixel_labels(state.superpixels.assignment)[0].cpu().numpy()
-            small = to_display(state.image[0].permute(1, 2, 0).cpu().numpy())
-            features = features_as_rgb(state.projected[0].float().cpu().numpy())
-            row += [draw_borders(small, owner), features]
-            titles += ["superpixels", "node features"]
-        colours = palette(len(self.classes))
-        row.append(overlay(shown, labels, colours, 0.6))
-        strip = picture_strip([row], [*titles, "prediction"], side=240)
-        return captioned(strip, list(zip(self.classes, colours, strict=False)), [])
+        return self._assigned(bands, rows, told)
 
     def inputs(self, rows: Rows) -> Tensor:
         """A whole image at its working size, (1, C, h, w) in [0, 1]."""
-        return self._resized(to_unit(rows.rows(0, rows.shape[0]))[None])
+        size = self.size.of(*rows.shape[:2], is_raster(rows))
+        return resized(to_unit(rows.rows(0, rows.shape[0]))[None], size)
 
-    def _working(self, height: int, width: int) -> tuple[int, int]:
-        """Size at which an image is segmented."""
-        factor = self.side / min(height, width) if self.side else 1.0
-        size = round(height * factor), round(width * factor)
-        if factor > 1 and size[0] * size[1] > LARGEST_ENLARGED:
-            raise ValueError(
-                f"an image of {height} x {width} pixels would be segmented at {size[0]} x "
-                f"{size[1]}, for its shorter side is brought to {self.side}; cut it, or give "
-                "side=0 (--side 0) to segment it as it is"
-            )
-        return size
+    def _many(self, images: Iterable[ImageLike]) -> Iterator[Segmentation]:
+        waiting: list[ImageLike] = []
+        for image in images:
+            waiting.append(image)
+            if len(waiting) == TOGETHER:
+                yield from self.together(waiting)
+                waiting = []
+        yield from self.together(waiting)
 
-    def _resized(self, inputs: Tensor) -> Tensor:
-        size = self._working(inputs.shape[2], inputs.shape[3])
-        if size == inputs.shape[2:]:
-            return inputs
-        return F.interpolate(inputs, size, mode="bilinear", antialias=True)  # (1, C, h, w)
+    def _result(self, labels: Labels, rows: Rows, state: SegState | None = None) -> Segmentation:
+        return Segmentation(labels, list(self.classes), self.colours, rows, state)
 
-    def _shrunk(self, source: Rows) -> ArrayRows:
+    def _shrunk(self, source: Rows, size: tuple[int, int]) -> ArrayRows:
         """A whole image at its working size, one band after the other: (h, w, C) float32."""
         image = source.rows(0, source.shape[0])
         bands = (to_unit(image[:, :, c : c + 1])[None] for c in range(self.bands))
-        shrunk = torch.cat([self._resized(band)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
+        shrunk = torch.cat([resized(band, size)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
         return ArrayRows(shrunk.permute(1, 2, 0).numpy())
 
     def _statistics(self, rows: Rows) -> Statistics | None:
@@ -316,15 +329,21 @@ class Segmenter:
 
     def _labels(self, probability: Tensor, rows: Rows) -> Labels:
         """Classes at the image's own size of (K, h, w)."""
-        size = rows.shape[:2]
-        if probability.shape[1:] != size:
-            probability = F.interpolate(probability[None], size, mode="bilinear")[0]
-        labels: Labels = self.mapping[probability.argmax(0).cpu().numpy()]  # (H, W)
-        _hide(labels, rows.valid(0, size[0]))
+        bands, size = iter([probability.cpu()]), (rows.shape[0], rows.shape[1])
+        if probability.shape[1:] != size:  # by parts: K floats a pixel of a photograph are much
+            bands = enlarged(bands, probability.shape[1], size)
+        return self._assigned(bands, rows)
+
+    def _assigned(self, bands: Iterator[Tensor], rows: Rows, told: Told | None = None) -> Labels:
+        """Values of the likeliest classes of (K, rows, W), which together are the image."""
+        labels, row = np.empty(rows.shape[:2], np.uint8), 0
+        for band in bands:
+            stop = row + band.shape[1]
+            labels[row:stop] = self.mapping[band.argmax(0).numpy()]
+            valid = rows.valid(row, stop)
+            if valid is not None:
+                labels[row:stop][~valid] = IGNORE
+            row = stop
+            if told:
+                told(row, len(labels))
         return labels
-
-
-def _hide(labels: Labels, valid: npt.NDArray[np.bool_] | None) -> None:
-    """Give the pixels without data the value 255."""
-    if valid is not None:
-        labels[~valid] = IGNORE

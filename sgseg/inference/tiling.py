@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..io.rows import Rows
@@ -103,6 +104,13 @@ def image_statistics(source: Rows, rows: int) -> Statistics:
 def to_unit(image: npt.NDArray[np.generic]) -> Tensor:
     """(H, W, C) uint8, or float in [0, 1], as float32 in [0, 1], (C, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(unit_floats(image).transpose(2, 0, 1)))
+
+
+def resized(inputs: Tensor, size: tuple[int, int]) -> Tensor:
+    """(1, C, H, W) at another size, averaged where it shrinks."""
+    if size == tuple(inputs.shape[2:]):
+        return inputs
+    return F.interpolate(inputs, size, mode="bilinear", antialias=True)  # (1, C, h, w)
 
 
 def blend(

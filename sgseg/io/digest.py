@@ -1,4 +1,4 @@
-"""Digests of tensors: equal for equal contents, whatever file they lie in."""
+"""Digests: equal for equal contents, whatever file they lie in."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def weights_sha256(weights: Mapping[str, Any]) -> str:
             flat = weights[name].detach().cpu().contiguous().reshape(-1)
             digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def short_digest(content: str | bytes) -> str:
+    """Sixteen letters that stand for a content."""
+    data = content.encode() if isinstance(content, str) else content
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from .pictures import (
     captioned,
+    class_colours,
     draw_borders,
     features_as_rgb,
     overlay,
@@ -10,9 +11,11 @@ from .pictures import (
     to_display,
 )
 from .plots import plot_confusion, plot_curves, plot_table, read_curves
+from .slide import slide
 
 __all__ = [
     "captioned",
+    "class_colours",
     "draw_borders",
     "features_as_rgb",
     "overlay",
@@ -22,5 +25,6 @@ __all__ = [
     "plot_curves",
     "plot_table",
     "read_curves",
+    "slide",
     "to_display",
 ]

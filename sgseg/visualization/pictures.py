@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,49 @@ def palette(count: int) -> RGB:
     number = np.arange(min(count, IGNORE))
     shade = 0.6 ** (number // len(colours))  # a second round is darker
     table[number] = colours[number % len(colours)] * shade[:, None]
+    return table
+
+
+def class_colours(classes: Sequence[str], own: Mapping[str, str] | None = None) -> RGB:
+    """(256, 3): a colour for each class, which goes with its name and not with its number.
+
+    ``cluster_3`` has the fourth colour of :func:`palette`. Any other name has one of the twenty by
+    its letters, the next free one where two names meet; which one is free is asked in alphabetical
+    order. So an order of classes, or two that join, changes no other colour.
+
+    Args:
+        classes: the names, by value.
+        own: name -> colour of one's own, ``{"water": "#4363d8"}`` or any name of a CSS colour.
+
+    Raises:
+        ValueError: for a class that is not there, or a colour that is none.
+    """
+    from PIL import ImageColor
+
+    chosen = dict(own or {})
+    if missing := sorted(set(chosen) - set(classes)):
+        raise ValueError(f"palette: no class {missing[0]!r}; there are {', '.join(classes)}")
+    all_colours, base = palette(IGNORE), len(_COLOURS) // 3
+    taken: dict[str, int] = {}
+    for name in classes:
+        if found := re.fullmatch(r"cluster_(\d+)", name):
+            taken[name] = int(found[1]) % IGNORE
+    for name in sorted(set(classes) - taken.keys()):
+        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        rounds = range(0, IGNORE, base)
+        order = [start + (first + step) % base for start in rounds for step in range(base)]
+        taken[name] = next(number for number in order if number not in taken.values())
+    table = np.zeros((256, 3), np.uint8)
+    for value, name in enumerate(classes):
+        table[value] = all_colours[taken[name] % IGNORE]
+        if name in chosen:
+            try:
+                table[value] = ImageColor.getrgb(chosen[name])[:3]
+            except ValueError as error:
+                raise ValueError(
+                    f"palette: {chosen[name]!r} of {name!r} is no colour; write #rrggbb or a "
+                    "name of CSS"
+                ) from error
     return table
 
 

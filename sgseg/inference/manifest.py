@@ -1,0 +1,143 @@
+"""Which images of a prediction are finished, and the arguments that made them.
+
+``OUT/manifest.jsonl`` begins with the arguments; then a line says which images are begun, and one
+what an image gave once its files are whole. A line that a killed run left unfinished counts for
+nothing, so that run is gone on with, and loses no finished image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..io.atomic import write_atomically
+from .areas import Area
+from .outputs import foreign_files, possible_files
+
+NAME = "manifest.jsonl"
+Record = dict[str, Any]
+
+
+class Manifest:
+    """The record of one output folder.
+
+    Args:
+        out: the folder.
+        arguments: name -> value of all that the files depend on.
+        overwrite: remove the prediction of other arguments.
+
+    Attributes:
+        names: image -> its name in the folder, also of images that are only begun.
+        finished: image -> what it gave.
+
+    Raises:
+        FileExistsError: for a file in the place of the folder, a prediction by other arguments,
+            or files in its folders that no prediction wrote.
+    """
+
+    def __init__(self, out: Path, arguments: Mapping[str, Any], overwrite: bool = False) -> None:
+        if out.exists() and not out.is_dir():
+            raise FileExistsError(f"{out}: is a file; name a folder (--out)")
+        self.out = out
+        self.names: dict[str, str] = {}
+        self.finished: dict[str, Record] = {}
+        lines = _lines(out / NAME)
+        for line in lines[1:]:
+            self.names |= line.get("begun", {})
+            if "image" in line:
+                self.finished[line["image"]] = line
+        plain = json.loads(json.dumps(arguments))
+        ours = {file for name in self.names.values() for file in possible_files(name)}
+        _refuse_foreign(out, ours)
+        if lines and lines[0] != plain:
+            if not overwrite:
+                _refuse_other(out, lines[0], plain)
+            self._remove(ours)
+        kept = [line for line in self.finished.values() if self._is_whole(line)]
+        self.finished = {line["image"]: line for line in kept}
+        start: list[Record] = [plain, {"begun": self.names}, *kept]
+        write_atomically(out / NAME, b"".join(map(_line, start)))
+
+    def is_done(self, image: str, path: Path) -> bool:
+        """Whether an image is finished, and its file the same as then."""
+        record = self.finished.get(image)
+        return record is not None and record["stamp"] == _stamp(path)
+
+    def begin(self, names: Mapping[str, str]) -> None:
+        """Note which images, and under which names, are written next."""
+        self.names |= names
+        self._append({"begun": dict(names)})
+
+    def finish(self, image: str, path: Path, files: Mapping[str, str], areas: list[Area]) -> None:
+        """Note that all files of an image are whole."""
+        rows = [list(area) for area in areas]
+        record: Record = dict(image=image, stamp=_stamp(path), files=dict(files), areas=rows)
+        self.finished[image] = record
+        self._append(record)
+
+    def areas(self) -> dict[str, list[Area]]:
+        """What each class covers of each finished image, in the order of their names."""
+        return {image: [Area(*row) for row in r["areas"]] for image, r in self._sorted()}
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """Image -> its file in one of the folders."""
+        return {image: self.out / r["files"][folder] for image, r in self._sorted()}
+
+    def _sorted(self) -> Iterable[tuple[str, Record]]:
+        return sorted(self.finished.items())
+
+    def _append(self, record: Record) -> None:
+        with (self.out / NAME).open("ab") as file:
+            file.write(_line(record))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _is_whole(self, record: Record) -> bool:
+        return all((self.out / file).is_file() for file in record["files"].values())
+
+    def _remove(self, files: Iterable[str]) -> None:
+        for file in files:
+            (self.out / file).unlink(missing_ok=True)
+        self.names, self.finished = {}, {}
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def _lines(path: Path) -> list[Record]:
+    """The whole lines of a manifest."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def _stamp(path: Path) -> list[int]:
+    """Size and time of change of a file, which change with its content."""
+    state = path.stat()
+    return [state.st_size, state.st_mtime_ns]
+
+
+def _refuse_foreign(out: Path, ours: Iterable[str]) -> None:
+    if foreign := foreign_files(out, set(ours)):
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise FileExistsError(
+            f"{out}: holds files that no prediction names ({foreign[0]}{more}), and the two would "
+            "mix; give another --out"
+        )
+
+
+def _refuse_other(out: Path, before: Record, now: Record) -> None:
+    keys = [key for key in now | before if before.get(key) != now.get(key)]
+    first = keys[0]
+    changed = f"{first} {before.get(first)}, now {now.get(first)}"
+    if first == "model":
+        changed = "another model"
+    rest = f", and {', '.join(keys[1:])}" if keys[1:] else ""
+    raise FileExistsError(
+        f"{out}: holds a prediction by other arguments ({changed}{rest}), and the two would mix; "
+        "give another --out, or --overwrite to remove that prediction"
+    )

@@ -36,12 +36,23 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         SystemExit: after ``--help`` and ``--version`` (0), and for arguments that are wrong (2).
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _let_threads_sleep()
     debug = "--debug" in given or os.environ.get("SGSEG_DEBUG", "0") != "0"
     try:
         with interruptible():
             return _run([each for each in given if each != "--debug"], prog, debug)
     except (Exception, KeyboardInterrupt) as error:
         return fail(error, debug)
+
+
+def _let_threads_sleep() -> None:
+    """Let OpenMP's threads wait asleep, unless the user says how: read when torch is imported.
+
+    They spin otherwise, and beside other work keep each other from the core that the last one
+    needs: docs/performance.md.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def _run(given: Sequence[str], prog: str | None, debug: bool) -> int:

@@ -7,7 +7,6 @@ Example:
 import argparse
 import shlex
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .arguments import add_shared, config_arguments
@@ -21,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "config", "--data", "--num-classes", "--shares", "--preset")
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     add_shared(parser, "--label-map", "--bands", "--value-range")
-    parser.add_argument("--work-dir", help="default a new folder, work_dirs/<config name>")
+    parser.add_argument("--work-dir", help="default a new one: work_dirs/<config>/run_N")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     add_shared(parser, "--amp")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
@@ -43,7 +42,9 @@ def run(args: argparse.Namespace) -> None:
 
 def next_commands(runner: "Runner") -> list[str]:
     """What to type after a training: maps of its images, and names for its clusters."""
-    folder = Path(runner.work_dir)
+    from ..training.words import from_here
+
+    folder = from_here(runner.work_dir)
     images = runner.cfg.train_dataloader.dataset.get("root") or "my_photos"
     checkpoint = str(folder / f"epoch_{runner.epoch}.pth")
     commands = [["sgseg", "predict", checkpoint, images, "--out", "maps"]]

@@ -16,7 +16,7 @@ from .batch import Steps
 
 def beginning(runner: Runner, steps: Steps) -> list[str]:
     """What is trained, on what, and where everything goes."""
-    config, folder = runner.cfg, runner.work_dir
+    config, folder = runner.cfg, from_here(runner.work_dir)
     clusters = config.model.decode_head.num_classes
     length = f"{runner.max_epochs} epochs of {steps.steps_per_epoch} steps of {steps.total} images"
     said = [
@@ -25,8 +25,14 @@ def beginning(runner: Runner, steps: Steps) -> list[str]:
         f"Checkpoints, log and config: {folder}",
     ]
     if any(isinstance(hook, PictureHook) and hook.interval for hook in runner.hooks):
-        said.append(f"Pictures: {Path(folder) / 'pictures'}")
+        said.append(f"Pictures: {folder / 'pictures'}")
     return said
+
+
+def from_here(folder: str | Path) -> Path:
+    """A path as a person would type it: relative to the current folder, if it lies below that."""
+    path, here = Path(folder).absolute(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def ending(runner: Runner, seconds: float) -> list[str]:

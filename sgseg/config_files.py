@@ -46,11 +46,23 @@ def find_config(given: str | Path) -> Path:
 
 
 def read_config(given: str | Path) -> Config:
-    """A config file with what it inherits; ``given`` as in :func:`find_config`."""
+    """A config file with what it inherits; ``given`` as in :func:`find_config`.
+
+    Raises:
+        FileNotFoundError: as :func:`find_config`.
+        ValueError: for a file that is not Python.
+    """
     from mmengine.config import Config  # heavy, and names are listed without it
 
-    with _bases_by_import():
-        return Config.fromfile(str(find_config(given)))
+    path = find_config(given)
+    try:
+        with _bases_by_import():
+            return Config.fromfile(str(path))
+    except SyntaxError as error:  # mmengine parses the text, and does not say of which file
+        raise ValueError(
+            f"{path}, line {error.lineno} (or a file that it inherits from): {error.msg}; a config "
+            "is a Python file"
+        ) from error
 
 
 @contextmanager

@@ -7,12 +7,14 @@ torch and what is built on it, so that help comes at once.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from .. import __version__
 from .arguments import UsageError
+from .failures import fail, interruptible
 
 COMMANDS = (
     *("demo", "train", "test", "predict", "export"),
@@ -22,7 +24,9 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Run a command and return its exit status.
+    """Run a command and return its exit status: 1 after an error, 130 after Ctrl-C.
+
+    Errors end in one sentence on the error stream (:mod:`.failures`).
 
     Args:
         arguments: the command and its arguments; default those of the process.
@@ -32,6 +36,26 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         SystemExit: after ``--help`` and ``--version`` (0), and for arguments that are wrong (2).
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    _let_threads_sleep()
+    debug = "--debug" in given or os.environ.get("SGSEG_DEBUG", "0") != "0"
+    try:
+        with interruptible():
+            return _run([each for each in given if each != "--debug"], prog, debug)
+    except (Exception, KeyboardInterrupt) as error:
+        return fail(error, debug)
+
+
+def _let_threads_sleep() -> None:
+    """Let OpenMP's threads wait asleep, unless the user says how: read when torch is imported.
+
+    They spin otherwise, and beside other work keep each other from the core that the last one
+    needs: docs/performance.md.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+def _run(given: Sequence[str], prog: str | None, debug: bool) -> int:
     top = ArgumentParser(
         "sgseg",
         description=_overview() if given[:1] in ([], ["-h"], ["--help"]) else None,
@@ -49,6 +73,9 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> int
         formatter_class=RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
+    # For the help alone: it may stand anywhere, behind a subcommand too.
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(debug=debug)
     # Paths may stand on either side of options, which argparse knows only without subcommands.
     parse = parser.parse_args if name == "prepare" else parser.parse_intermixed_args
     args = parse(given[1:])

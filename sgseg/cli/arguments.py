@@ -31,6 +31,7 @@ SHARED: dict[str, dict[str, Any]] = {
     "--value-range": dict(
         nargs=2, type=float, metavar=("LOW", "HIGH"), help="samples that are 0 and 1"
     ),
+    "--verbose": dict(action="store_true", help="show the whole log, not its file alone"),
     "--workers": dict(type=int, help="processes; default all cores"),
 }
 """Name -> what ``add_argument`` is told of it."""

@@ -5,7 +5,7 @@ Example:
     sgseg superpixels bsds500_test --methods rim --limit 8 --steps 100 --side 80 \\
         --model work_dirs/run/epoch_34.pth
     sgseg superpixels bsds500_test --methods slic --smoothing 1 --compactness 5 \\
-        --counts 100 200 400 --model work_dirs/local_spnn_folder/epoch_10.pth
+        --counts 100 200 400 --model work_dirs/local_spnn_folder/latest/epoch_10.pth
 """
 
 import argparse

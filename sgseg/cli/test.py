@@ -18,16 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--data", "--num-classes", "--preset", "--label-map", "--bands")
     add_shared(parser, "--value-range")
     parser.add_argument("--work-dir", help="output folder; default beside the checkpoint")
-    add_shared(parser, "--cfg-options", "--launcher")
+    add_shared(parser, "--cfg-options", "--launcher", "--verbose")
 
 
 def run(args: argparse.Namespace) -> None:
     """Score, and print the score."""
+    from ..engine.console import RunConsole
     from ..training import config_for, test
 
     given, checkpoint = config_and(args.paths, 1, PATHS)
-    config = config_for(checkpoint, given, training=False, **config_arguments(args))
-    record = test(config, checkpoint)
+    with RunConsole(args.verbose or args.debug) as console:
+        config = config_for(checkpoint, given, training=False, **config_arguments(args))
+        record = test(config, checkpoint, console)
     named = record["named_accuracy"]
     print(
         f"accuracy {record['accuracy']:.2f} %, mIoU {record['miou']:.2f} %, "

@@ -5,8 +5,14 @@ Example:
 """
 
 import argparse
+import shlex
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from .arguments import add_shared, config_arguments
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,16 +20,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "config", "--data", "--num-classes", "--shares", "--preset")
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
     add_shared(parser, "--label-map", "--bands", "--value-range")
-    parser.add_argument("--work-dir", help="default a new folder, work_dirs/<config name>")
+    parser.add_argument("--work-dir", help="default a new one: work_dirs/<config>/run_N")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     add_shared(parser, "--amp")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
     parser.add_argument("--deterministic", action="store_true", help="repeatable on a GPU too")
-    add_shared(parser, "--cfg-options", "--launcher")
+    add_shared(parser, "--cfg-options", "--launcher", "--verbose")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train."""
+    """Train, and say what may come next."""
+    from ..engine.console import RunConsole
     from ..training import build_config, train
 
-    train(build_config(args.config, **config_arguments(args)), resume=args.resume)
+    with RunConsole(args.verbose or args.debug) as console:
+        config = build_config(args.config, **config_arguments(args))
+        runner = train(config, resume=args.resume, console=console)
+        for title, command in zip(("Next:", ""), next_commands(runner), strict=False):
+            console.say(f"{title:<6}{command}")
+
+
+def next_commands(runner: "Runner") -> list[str]:
+    """What to type after a training: maps of its images, and names for its clusters."""
+    from ..training.words import from_here
+
+    folder = from_here(runner.work_dir)
+    images = runner.cfg.train_dataloader.dataset.get("root") or "my_photos"
+    checkpoint = str(folder / f"epoch_{runner.epoch}.pth")
+    commands = [["sgseg", "predict", checkpoint, images, "--out", "maps"]]
+    if find_spec("sgseg.cli.name"):
+        commands.append(["sgseg", "name", str(folder), images])
+    return [shlex.join(command) for command in commands]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ..io.progress import usable_cores
+from ..io.signals import ctrl_c_stays_here
 from .runs import Run
 from .work import work
 
@@ -86,12 +87,8 @@ class Jobs:
             )
         except NameError as error:
             raise ValueError(f"--slurm: {error}") from error
-        # The terminal's Ctrl-C reaches this process alone, which tells the jobs by stop().
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+        with ctrl_c_stays_here():  # this process tells the jobs by stop()
             return executor.submit(_Job(), run)
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def stop(self, jobs: Sequence[Any], patience: float = 20.0) -> None:
         """Let jobs save and leave; wait for those of this machine, so many seconds."""
@@ -106,7 +103,9 @@ class Jobs:
 
     def interpreter(self, gpu: str | None = None) -> list[str]:
         """This Python as a job starts it: the same modules, its share of the cores, its GPU."""
-        path = f"PYTHONPATH={os.pathsep.join(filter(os.path.exists, sys.path))}"
+        # '' is the current folder, which `python -m` and an interactive Python look into.
+        places = [os.path.abspath(place) for place in sys.path]
+        path = f"PYTHONPATH={os.pathsep.join(filter(os.path.exists, places))}"
         if self.cluster == "slurm":  # which gives cores and GPUs itself
             return ["env", path, sys.executable]
         # Processes that all use every core slow each other down; a given number stands.

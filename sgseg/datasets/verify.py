@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.jsonfile import write_json
+from ..io.signals import ctrl_c_stays_here
 from .layouts import Fault, Finding, Layout, find_layout
 from .prepare.build import become_worker
 
@@ -133,7 +134,9 @@ def _findings(layout: Layout, items: Sequence[Any], workers: int) -> Iterator[Fi
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, become_worker) as pool:
-        yield from pool.map(layout.check, items, chunksize=_CHUNK)
+        with ctrl_c_stays_here():
+            findings = pool.map(layout.check, items, chunksize=_CHUNK)
+        yield from findings
 
 
 def _leaks(layout: Layout, items: Sequence[Any]) -> list[Fault]:

@@ -69,7 +69,9 @@ class _LeaveHook(Hook):
 
     def _leave(self, runner: Runner, number: int, evaluation_due: bool = False) -> None:
         name = signal.Signals(number).name
-        runner.logger.warning(f"{name}: saving, then leaving. Go on with --resume")
+        runner.logger.warning(
+            f"{name}: saving, then leaving. The same command with --resume goes on"
+        )
         save_between(runner, evaluation_due=evaluation_due)
         barrier()  # no rank ends, and so ends the others, before the file is whole
         raise SystemExit(128 + number)

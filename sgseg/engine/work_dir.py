@@ -1,14 +1,15 @@
 """The folder that a run writes to: its own, and empty again after a start that failed.
 
-work_dirs/<config>, work_dirs/<config>_2, ...   by default the first that is not there yet
-CHECKPOINT's folder/test_<checkpoint>           an evaluation
+work_dirs/<config>/run_1, run_2, ...     by default the first that is not there yet
+work_dirs/<config>/latest                points to the last of them that began
+CHECKPOINT's folder/test_<checkpoint>    an evaluation
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from .checkpoints.newest import POINTER
 from .distributed import failing_together
 
 CARD = "run.json"
+LATEST = "latest"
 _TRAINING = (CARD, POINTER, "epoch_*.pth", "best_*.pth")
 _RUN = (*_TRAINING, "eval.json", "eval_history.jsonl", "label_free.json", "guard.json")
 _OF_A_START = (CARD, "????????_??????", "????????_??????.py")
@@ -43,6 +45,7 @@ class Place:
         said: why it is this folder, for the log.
         made: folders that were made for it, the deepest first.
         claimed: whether this run put its card there, so that no other begins in the folder.
+        latest: the link that is to point to the folder once the run has begun, if any.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class Place:
     said: list[str] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)
     claimed: bool = False
+    latest: Path | None = None
 
 
 def launched_by() -> str:
@@ -94,8 +98,8 @@ def training_place(
     Raises:
         ValueError: for a named folder that holds another run, without ``resume``.
     """
-    stem = Path(config_file or "run").stem
-    folders = [Path(named)] if named else _numbered(Path("work_dirs") / stem)
+    base = Path("work_dirs") / Path(config_file or "run").stem
+    folders = [Path(named)] if named else _runs(base)
     own = [folder for folder in folders if restarted and _card(folder) == launched_by()]
     if own:
         return Place(own[-1], resume=True)
@@ -105,9 +109,10 @@ def training_place(
         return Place(folders[0], resume, made=made, claimed=not resume and _claim(folders[0]))
     if resume and folders:
         newest = max(folders, key=_changed)
-        return Place(newest, resume, [f"--resume goes on in {newest}, the last run of this config"])
-    place = new_place(Path("work_dirs") / stem)
-    place.resume = resume
+        said = [f"--resume goes on in {newest}, the last run of this config"]
+        return Place(newest, resume, said, latest=base / LATEST)
+    place = _new(base / f"run_{number}" for number in itertools.count(1))
+    place.resume, place.latest = resume, base / LATEST
     return place
 
 
@@ -128,41 +133,56 @@ def evaluation_place(named: str | None, checkpoint: str | Path) -> Place:
 
 def new_place(base: Path) -> Place:
     """``base``, made; or ``base_2``, ``base_3`` ... where that is there already."""
-    number, folder = 1, base
+    further = (base.with_name(f"{base.name}_{number}") for number in itertools.count(2))
+    place = _new(itertools.chain([base], further))
+    if place.folder != base:
+        place.said.append(f"{base} is taken: this run writes to {place.folder}")
+    return place
+
+
+def _new(folders: Iterator[Path]) -> Place:
+    """The first of some folders that is not there yet, made: of two runs at once each has one."""
     while True:
-        try:
-            made = _make(folder, new=True)
-        except FileExistsError:
-            number += 1
-            folder = base.with_name(f"{base.name}_{number}")
-            continue
-        said = [f"{base} is taken: this run writes to {folder}"] if number > 1 else []
-        return Place(folder, said=said, made=made)
+        folder = next(folders)
+        with suppress(FileExistsError):
+            return Place(folder, made=_make(folder, new=True))
 
 
 class BegunHook(Hook):
-    """Note that a run got through its start: the first batch is read, nothing was refused."""
+    """Note that a run got through its start: the first batch is read, nothing was refused.
+
+    From then on the link of its place points to it.
+    """
 
     priority = "HIGHEST"  # hooks that fail in the first step belong to the run
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.begun = False
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """A training begins to step."""
-        self.begun = True
+        self._begin()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """An epoch of a method that takes no steps is over."""
-        self.begun = True
+        self._begin()
 
     def before_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """A resumed run begins with an evaluation."""
-        self.begun = True
+        self._begin()
 
     def before_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """An evaluation begins."""
-        self.begun = True
+        self._begin()
+
+    def _begin(self) -> None:
+        latest, self.begun = None if self.begun else self.place.latest, True
+        if latest is not None and is_main_process():
+            new = latest.with_name(f".{LATEST}_{self.place.folder.name}")
+            new.unlink(missing_ok=True)
+            new.symlink_to(self.place.folder.name)
+            new.replace(latest)
 
 
 @contextmanager
@@ -181,7 +201,7 @@ def clean_start(place: Place, config_file: str | None) -> Iterator[BegunHook]:
         names += (Path(config_file).name, beside_config(config_file).name)
     there = (path for path in _matching(place.folder, names))
     mine = place.folder / CARD if place.claimed else None
-    hook, before = BegunHook(), {path: _content(path) for path in there if path != mine}
+    hook, before = BegunHook(place), {path: _content(path) for path in there if path != mine}
     try:
         yield hook
     except BaseException:
@@ -225,12 +245,10 @@ def _make(folder: Path, new: bool = False) -> list[Path]:
     return missing
 
 
-def _numbered(base: Path) -> list[Path]:
-    """``base``, ``base_2`` ... of those that hold a run, in this order."""
-    pattern = re.compile(re.escape(base.name) + r"(?:_(\d+))?")
-    named = [(pattern.fullmatch(path.name), path) for path in base.parent.glob(f"{base.name}*")]
-    found = [(int(match[1] or 1), path) for match, path in named if match]
-    return [path for _, path in sorted(found) if _holds(path, _RUN)]
+def _runs(base: Path) -> list[Path]:
+    """``base/run_1``, ``run_2`` ... of those that hold a run, in this order."""
+    numbered = [path for path in base.glob("run_*") if path.name[4:].isdigit()]
+    return [p for p in sorted(numbered, key=lambda p: int(p.name[4:])) if _holds(p, _RUN)]
 
 
 def _holds(folder: Path, patterns: Sequence[str]) -> bool:

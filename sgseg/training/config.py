@@ -56,7 +56,8 @@ def build_config(
         num_classes: number of clusters; set in the head and in the evaluators.
         label_map: ``FILE.json#KEY`` from raw labels to classes, for labelled folders.
         work_dir: where everything is written; default that of the config, or else, chosen when the
-            run begins, the first of ``work_dirs/<config name>``, ``..._2`` ... that is not there.
+            run begins, the first of ``work_dirs/<config name>/run_1``, ``run_2`` ... that is not
+            there.
         seed: of weights, order of images, crops, flips and raster orders; which images a
             TextureMosaic holds is ``dataset.seed``.
         amp: train under autocast, bfloat16 on a CPU.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,9 @@ from torch.distributed import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from ..engine.checkpoints.loading import load_checkpoint
+from ..engine.console import RunConsole
 from ..engine.distributed import SharedStopHook
+from ..engine.hooks.progress import ProgressHook
 from ..engine.interrupt import leaving_on_signals
 from ..engine.run_card import run_card
 from ..engine.untrained import UntrainedLoop
@@ -30,6 +33,7 @@ from .batch import fit_batch
 from .length import untrained
 from .loaders import LOADERS, settle_device
 from .runner import build_datasets, build_runner, reuse_datasets, starting_point
+from .words import beginning, ending
 
 
 def _join_processes(config: Config) -> None:
@@ -60,7 +64,7 @@ def _restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
-def train(config: Config, resume: bool = False) -> Runner:
+def train(config: Config, resume: bool = False, console: RunConsole | None = None) -> Runner:
     """Train as the config says; returns the runner when done.
 
     ``run.json`` in the work dir says what ran and how it ended. SIGTERM and Ctrl-C save a
@@ -71,12 +75,17 @@ def train(config: Config, resume: bool = False) -> Runner:
         config: from :func:`build_config`.
         resume: go on from the newest whole checkpoint in the work dir, if there is one. A
             process that torchrun starts again does so unasked.
+        console: where progress is shown; default one of its own. The whole log goes to the
+            work dir.
 
     Raises:
         FileNotFoundError: for missing data.
         ValueError: for a checkpoint to load or resume from that is broken or does not fit, a
             work dir that holds another run, or a training set that is too small.
     """
+    if console is None:
+        with RunConsole() as console:
+            return train(config, resume, console)
     config = copy.deepcopy(config)
     settle_device(config)
     _join_processes(config)
@@ -92,21 +101,36 @@ def train(config: Config, resume: bool = False) -> Runner:
     with clean_start(place, config.filename) as begun:
         warnings = [*place.said, *changed, *steps.warnings(), *untrained(config)]
         lines = [] if is_a(config.train_cfg, UntrainedLoop) else steps.lines()
-        runner = build_runner(config, place, lines, warnings)
-        for hook in (begun, SharedStopHook()):
+        runner = build_runner(config, place, console, lines, warnings)
+        progress = ProgressHook(console)
+        for hook in (begun, SharedStopHook(), progress):
             runner.register_hook(hook)
         reuse_datasets(runner, datasets)
         start = starting_point(runner, place.resume)
-        with run_card(runner, start, asdict(steps)), leaving_on_signals(runner):
+        for line in beginning(runner, steps):
+            console.say(line)
+        since = time.monotonic()
+        with run_card(runner, start, asdict(steps)), leaving_on_signals(runner), progress:
             runner.train()
+    for line in ending(runner, time.monotonic() - since):
+        console.say(line)
     return runner
 
 
-def test(config: Config, checkpoint: str | Path) -> dict[str, Any]:
+def test(
+    config: Config,
+    checkpoint: str | Path,
+    console: RunConsole | None = None,  # noqa: PT028
+) -> dict[str, Any]:
     """Score a checkpoint on the config's test set; writes ``eval.json`` and pictures.
 
     They go to the config's ``work_dir`` if it has one, or else to ``test_<checkpoint>`` beside the
     checkpoint, or ``..._2`` ... if that is there; ``config.work_dir`` then says which.
+
+    Args:
+        config: from :func:`config_for`; ``work_dir`` is set in it.
+        checkpoint: its path.
+        console: where warnings are shown; default one of its own.
 
     Returns:
         The record as ``eval.json`` holds it.
@@ -115,6 +139,9 @@ def test(config: Config, checkpoint: str | Path) -> dict[str, Any]:
         ValueError: for a config without a labelled test set, images in other units than those of
             the training, or a broken checkpoint.
     """
+    if console is None:
+        with RunConsole() as console:
+            return test(config, checkpoint, console)
     if not config.get("test_evaluator"):
         raise ValueError(
             "This config has no test set with labels (a run trained without any carries none). "
@@ -131,7 +158,7 @@ def test(config: Config, checkpoint: str | Path) -> dict[str, Any]:
     place = decide_once(lambda: evaluation_place(config.get("work_dir"), checkpoint))
     config.work_dir = str(place.folder)
     with clean_start(place, config.filename) as begun:
-        runner = build_runner(config, place, place.said)
+        runner = build_runner(config, place, console, place.said)
         runner.register_hook(begun)
         reuse_datasets(runner, datasets)
         runner.test()

@@ -18,6 +18,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..engine.checkpoints.newest import newest_checkpoint, sweep_parts
+from ..engine.console import RunConsole
 from ..engine.distributed import failing_together
 from ..engine.work_dir import Place, beside_config
 from ..registry import DATASETS
@@ -38,7 +39,11 @@ def reuse_datasets(runner: Runner, datasets: Mapping[str, Any]) -> None:
 
 
 def build_runner(
-    config: Config, place: Place, lines: Sequence[str] = (), warnings: Sequence[str] = ()
+    config: Config,
+    place: Place,
+    console: RunConsole,
+    lines: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> Runner:
     """mmengine's runner under a name of its own, with a log that begins with ``lines``.
 
@@ -48,10 +53,12 @@ def build_runner(
     class SpeakingRunner(Runner):
         def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
             logger = super().build_logger(*args, **kwargs)
+            console.quieten(logger)
             for line in lines:
                 logger.info(line)
             for line in warnings:
                 logger.warning(line)
+            console.hand_over(logger)
             return logger
 
         def dump_config(self) -> None:

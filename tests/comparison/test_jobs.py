@@ -29,6 +29,8 @@ def test_processes_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "-u CUDA_VISIBLE_DEVICES" in " ".join(Jobs().interpreter())
     assert variables(Jobs())["OMP_NUM_THREADS"] == str(usable_cores())
     assert variables(Jobs(count=999))["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(sys, "path", ["", "/no/such"])  # of `python -m`: the current folder
+    assert variables(Jobs())["PYTHONPATH"] == os.getcwd()
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-7")
     assert (

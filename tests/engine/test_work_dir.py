@@ -10,6 +10,7 @@ import pytest
 
 from sgseg.engine.work_dir import (
     CARD,
+    BegunHook,
     Place,
     clean_start,
     evaluation_place,
@@ -37,21 +38,24 @@ def run_in(folder: str, launched: str = "", age: int = 0) -> Path:
 
 
 def test_every_training_has_a_folder_of_its_own() -> None:
-    """The second and third of a config say where they went; two at once never share one."""
+    """Two at once never share one; the link points to the last that began."""
     places = [training_place(None, CONFIG, False, False) for _ in range(3)]
-    names = ["work_dirs/x", "work_dirs/x_2", "work_dirs/x_3"]
+    names = ["work_dirs/x/run_1", "work_dirs/x/run_2", "work_dirs/x/run_3"]
     assert [str(place.folder) for place in places] == names
-    assert not places[0].said and "work_dirs/x is taken" in places[1].said[0]
+    for place in places[:2]:
+        BegunHook(place).before_train_iter(None, 0)  # type: ignore[arg-type]
+    assert os.readlink("work_dirs/x/latest") == "run_2"
+    assert sorted(os.listdir("work_dirs/x")) == ["latest", "run_1", "run_2", "run_3"]
 
 
 def test_resume_takes_the_last_run() -> None:
     """Of this config alone; without one it begins in a new folder."""
-    assert str(training_place(None, CONFIG, True, False).folder) == "work_dirs/x"
-    run_in("work_dirs/x_2", age=5)
-    run_in("work_dirs/x_3", age=9)
-    run_in("work_dirs/x_other")
+    assert str(training_place(None, CONFIG, True, False).folder) == "work_dirs/x/run_1"
+    run_in("work_dirs/x/run_2", age=5)
+    run_in("work_dirs/x/run_10", age=9)
+    run_in("work_dirs/x_other/run_1")
     place = training_place(None, CONFIG, True, False)
-    assert place.resume and str(place.folder) == "work_dirs/x_2" and "x_2" in place.said[0]
+    assert place.resume and str(place.folder) == "work_dirs/x/run_2" and "run_2" in place.said[0]
 
 
 def test_a_named_folder_that_holds_a_run_is_refused() -> None:
@@ -70,19 +74,19 @@ def test_a_named_folder_that_holds_a_run_is_refused() -> None:
         training_place(CONFIG, CONFIG, False, False)
 
 
-@pytest.mark.parametrize("named", [None, "work_dirs/x"])
+@pytest.mark.parametrize("named", [None, "mine"])
 def test_a_restart_goes_on_in_its_own_folder_alone(named: str | None) -> None:
     """Torchrun's second start knows the first by its parent; another's run stays another's."""
-    run_in("work_dirs/x", "elsewhere:1")
+    run_in(named or "work_dirs/x/run_1", "elsewhere:1")
     if named:
         with pytest.raises(ValueError, match="holds a run"):
             training_place(named, CONFIG, False, True)
         Path(named, CARD).write_text(json.dumps(dict(launched_by=launched_by())))
     else:
-        assert not training_place(None, CONFIG, False, True).resume  # work_dirs/x_2, new
-        run_in("work_dirs/x_3", launched_by(), age=99)
+        assert not training_place(None, CONFIG, False, True).resume  # run_2, new
+        run_in("work_dirs/x/run_3", launched_by(), age=99)
     place = training_place(named, CONFIG, False, True)
-    assert place.resume and str(place.folder) == (named or "work_dirs/x_3")
+    assert place.resume and str(place.folder) == (named or "work_dirs/x/run_3")
 
 
 def test_of_two_starts_at_once_in_one_folder_one_is_refused(
@@ -122,7 +126,10 @@ def test_a_failed_start_leaves_a_new_folder_gone_and_an_old_one_as_it_was(tmp_pa
     with pytest.raises(OSError, match="full"):
         failing(new_place(Path("work_dirs/x")), OSError("full"))
     assert not list(tmp_path.iterdir())
-    old = run_in("work_dirs/x", "old")
+    with pytest.raises(OSError, match="full"):
+        failing(training_place(None, CONFIG, False, False), OSError("full"))
+    assert not list(tmp_path.iterdir())
+    old = run_in("work_dirs/x/run_1", "old")
     (old / "x.py").write_text("old")
     (old / "notes.txt").write_text("of somebody")
     place = training_place(None, CONFIG, True, False)

@@ -50,7 +50,8 @@ def batch_of(folder: Path, world: int) -> tuple[dict[str, Any], str]:
     for rank in ranks:
         rank.join(200)
     assert [rank.exitcode for rank in ranks] == [0] * world
-    (run,) = (folder / "work_dirs").iterdir()  # all ranks agreed on one
+    (run,) = (folder / "work_dirs").glob("*/run_*")  # all ranks agreed on one
+    assert (run.parent / "latest").samefile(run)
     (log,) = run.glob("*/*.log")
     card = json.loads((run / "run.json").read_text())
     assert card["ended"] == "finished" and card["processes"] == world
@@ -137,7 +138,7 @@ def test_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
     missing.train_dataloader.dataset = dict(type="ImageFolder", root="nowhere")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         train(missing)
-    assert [path.name for path in Path("work_dirs").iterdir()] == [run.name]
+    assert {path.name for path in run.parent.iterdir()} == {run.name, "latest"}
     assert contents(run) == before and {path.name for path in run.iterdir()} == names
     config = build_config(MOSAIC, options=short)
     record = evaluate(config, run / "epoch_1.pth")

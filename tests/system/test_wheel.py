@@ -92,7 +92,7 @@ def test_it_works_outside_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
 def trains_and_predicts(folder: Path, sgseg: Path) -> None:
     """An epoch of the demo's config, its score once more, and a label map."""
     call(sgseg, "train", "sgseg_diffgcn_mosaic", "--epochs", "1", cwd=folder)
-    run = folder / "work_dirs/sgseg_diffgcn_mosaic"
+    run = folder / "work_dirs/sgseg_diffgcn_mosaic/latest"
     assert json.loads((run / "run.json").read_text())["ended"] == "finished"
     accuracy = json.loads((run / "eval.json").read_text())["accuracy"]
     said = call(sgseg, "test", run / "epoch_1.pth", cwd=folder)
@@ -113,7 +113,7 @@ def users_config_trains(folder: Path, sgseg: Path) -> None:
     tiny = [f"{key}={value}" for key, value in TINY.items()]
     command = (sgseg, "train", "mean_block_mosaic.py", "--cfg-options", *tiny)
     call(*command, cwd=mine, PYTHONPATH=str(mine))
-    assert (mine / "work_dirs/mean_block_mosaic/epoch_3.pth").is_file()
+    assert (mine / "work_dirs/mean_block_mosaic/latest/epoch_3.pth").is_file()
 
 
 def editable_install_inherits(folder: Path, commands: Path) -> None:

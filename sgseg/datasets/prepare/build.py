@@ -25,6 +25,7 @@ import sgseg
 
 from ...io.atomic import replacing, write_atomically
 from ...io.badfile import BadFileError
+from ...io.signals import ctrl_c_stays_here
 from ..cache import (
     FORMAT,
     PLAN,
@@ -137,7 +138,8 @@ def _run(tasks: Sequence[tuple[Any, ...]], workers: int) -> Iterator[int]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(tasks)), context, become_worker)
     try:
-        futures = [pool.submit(write_shard, *task) for task in tasks]
+        with ctrl_c_stays_here():
+            futures = [pool.submit(write_shard, *task) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
     finally:

@@ -15,7 +15,7 @@ from torch import Tensor
 from . import fused
 from .fused import fused_by
 from .local_assignment import Assignment, LocalAssignment
-from .local_forms import local_changes
+from .local_forms import joined_changes, local_changes
 from .precision import full_precision
 from .shapes import same_pixels
 
@@ -46,7 +46,7 @@ def changes(x: Assignment) -> Tensor:
         (B, 2, H, W): along the width, then along the height; zero where there is no next pixel.
     """
     if isinstance(x, LocalAssignment):
-        return local_changes(x.weight, x.cells)
+        return local_changes(x.weight, x.cells) if x.joined is None else joined_changes(x)
     along_x, along_y = (change.abs().sum(1) for change in differences(x))
     return torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)
 

@@ -44,7 +44,8 @@ def clustering_objective(assignment: Assignment, balance: float = 2.0) -> Tensor
     """
     if isinstance(assignment, LocalAssignment):
         share, pixels = assignment.weight, assignment.shape[2:].numel()
-        usage = local_mass(share, assignment.cells) / pixels  # (B, N)
+        mass = local_mass(share, assignment.cells)[..., None]  # (B, M, 1)
+        usage = assignment.over_cells(mass)[..., 0] / pixels  # (B, N)
     else:
         share, usage = assignment, assignment.mean((2, 3))
     return mean_entropy(share) - balance * entropy(usage).mean()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import fused
 from .fused import fused_by
-from .local_assignment import Cells
+from .local_assignment import Cells, LocalAssignment
 from .precision import inverse_mass
 
 
@@ -60,17 +60,37 @@ def local_changes(weight: Tensor, cells: Cells) -> Tensor:
     Returns:
         (B, 2, H, W): along the width, then along the height; zero where there is no next pixel.
     """
-    cell = cells.of_pixels().masked_fill(~cells.open_slots(), -1)  # (9, H, W)
+    cell = cells.of_pixels().masked_fill(~cells.open_slots(), -1)[None]  # (1, 9, H, W)
     along_x = _change(weight[..., :-1], cell[..., :-1], weight[..., 1:], cell[..., 1:])
-    along_y = _change(weight[..., :-1, :], cell[:, :-1], weight[..., 1:, :], cell[:, 1:])
+    along_y = _change(weight[..., :-1, :], cell[..., :-1, :], weight[..., 1:, :], cell[..., 1:, :])
     return torch.stack([F.pad(along_x, (0, 1)), F.pad(along_y, (0, 0, 0, 1))], 1)
 
 
-def _change(first: Tensor, first_cell: Tensor, then: Tensor, then_cell: Tensor) -> Tensor:
-    """Sum of ``|first - then|`` over the cells of either pixel: (B, h, w)."""
+def joined_changes(assignment: LocalAssignment) -> Tensor:
+    """The same of superpixels that are joined cells.
+
+    Within a cell slots are compared with themselves, between two by the superpixels they stand for.
+    """
+    weight, cells = assignment.weight, assignment.cells
+    pixels, owner = weight.flatten(2), assignment.of_slots()  # (B, 9, HW), (B, M, 9)
+    cell, norms = cells.grid.own.flatten(), fused.changes(weight).flatten(2)  # (HW,), (B, 2, HW)
+    along = []
+    for norm, here, step in zip(
+        norms.unbind(1), fused.border_pixels(cells), (1, cells.size.width), strict=True
+    ):
+        there = here + step
+        change = _change(
+            pixels[..., here], owner[:, cell[here]].mT, pixels[..., there], owner[:, cell[there]].mT
+        )
+        along.append(norm.index_copy(1, here, change))
+    return torch.stack(along, 1).view(len(weight), 2, *cells.size[:2])
+
+
+def _change(first: Tensor, first_owner: Tensor, then: Tensor, then_owner: Tensor) -> Tensor:
+    """Sum of ``|first - then|`` over the superpixels (B or 1, 9, ...) of either pixel: (B, ...)."""
     change, alone = torch.zeros_like(first[:, 0]), then
-    for share, cell in zip(first.unbind(1), first_cell, strict=True):
-        common = (cell == then_cell) & (cell >= 0)  # (9, h, w)
+    for share, owner in zip(first.unbind(1), first_owner.unbind(1), strict=True):
+        common = (owner[:, None] == then_owner) & (owner >= 0)[:, None]  # (B or 1, 9, ...)
         change = change + (share - (then * common).sum(1)).abs()
         alone = alone * ~common
     return change + alone.abs().sum(1)

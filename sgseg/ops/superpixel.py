@@ -60,7 +60,8 @@ def pool(assignment: Assignment, features: Tensor) -> Tensor:
     """
     same_pixels("pool", assignment, features)
     if isinstance(assignment, LocalAssignment):
-        total, mass = local_sums(assignment.weight, assignment.cells, features)
+        of_cells = local_sums(assignment.weight, assignment.cells, features)
+        total, mass = map(assignment.over_cells, of_cells)
         return total * inverse_mass(mass)
     weight = assignment.flatten(2)  # (B, N, HW)
     # Scaled after the product: nothing as large as P is made or kept.
@@ -90,7 +91,7 @@ def project(assignment: Assignment, nodes: Tensor) -> Tensor:
             f"hold {tuple(nodes.shape[:2])}; both must be equal"
         )
     if isinstance(assignment, LocalAssignment):
-        return local_mixture(assignment.weight, assignment.cells, nodes)
+        return local_mixture(assignment.weight, assignment.cells, assignment.at_cells(nodes))
     pixels = nodes.transpose(1, 2) @ assignment.flatten(2)  # (B, C, HW)
     return pixels.unflatten(2, assignment.shape[2:])  # (B, C, H, W)
 
@@ -112,7 +113,7 @@ def soft_image(assignment: Assignment, image: Tensor) -> Tensor:
     Raises:
         ValueError: as :func:`pool`.
     """
-    if isinstance(assignment, LocalAssignment):
+    if isinstance(assignment, LocalAssignment) and assignment.joined is None:
         same_pixels("soft_image", assignment, image)
         return local_soft_image(assignment.weight, assignment.cells, image)
     return project(assignment, pool(assignment, image))

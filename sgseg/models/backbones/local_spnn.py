@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...ops.local_assignment import LocalAssignment, cells
-from ...ops.local_slic import Rounds, couplings, local_slic
+from ...ops.local_forms import local_sums
+from ...ops.local_merging import border_lengths, join_cells
+from ...ops.local_slic import local_slic
 from ...ops.precision import full_precision
 from ...ops.superpixel import coordinates
 from ...registry import MODELS
@@ -18,6 +20,9 @@ from .spnn import spnn_trunk
 OPPONENT = ((25.0, 75.0, 2.0), (100.0, -134.0, 33.0), (45.0, 81.0, -127.0))
 """L, a and b of sRGB bands in [0, 1], up to constants: the least-squares fit on photographs, right
 to 2.4 units. Being linear it takes standardised bands as well, and no root of a negative band."""
+
+PLACE = 0.2
+"""Weight of place, beside that in rounds, where cells are joined."""
 
 
 @full_precision
@@ -66,10 +71,8 @@ class LocalSPNN(nn.Module):
         smoothing: deviation in pixels of the Gaussian that colours are smoothed with.
         rounds: of assignment.
         temperature: of P, in squared distances between neighbouring superpixels.
-        coupling: how much the four neighbours' choice counts, in the same units; 0: nothing.
-        coupled: in how many of the last rounds they count.
-        sweeps: times that such a round looks at them.
-        edge: colour difference between neighbours, in units of L, at which their count is 1/e.
+        cells: grid cells that are joined to one superpixel, on average, as far as there are pixels
+            enough; 1: a superpixel is a cell, all are about equally large.
         checkpoint: of the trunk, see :class:`SPNN`.
 
     Raises:
@@ -94,26 +97,18 @@ class LocalSPNN(nn.Module):
         smoothing: float = 1.0,
         rounds: int = 12,
         temperature: float = 0.02,
-        coupling: float = 0.0,
-        coupled: int = 2,
-        sweeps: int = 2,
-        edge: float = 6.0,
+        cells: int = 4,
         checkpoint: bool = False,
     ) -> None:
         super().__init__()
-        counts = (in_channels, base_channels, stride, learned_channels, rounds)
-        scales = (compactness, band_range, lightness, temperature, edge)
-        if (
-            num_superpixels < 2
-            or min(counts) < 1
-            or min(scales) <= 0
-            or min(smoothing, coupling) < 0
-        ):
+        counts = (in_channels, base_channels, stride, learned_channels, rounds, cells)
+        scales = (compactness, band_range, lightness, temperature)
+        if num_superpixels < 2 or min(counts) < 1 or min(scales) <= 0 or smoothing < 0:
             raise ValueError(
                 f"LocalSPNN: num_superpixels = {num_superpixels} must be >= 2; in_channels, "
-                f"base_channels, stride, learned_channels, rounds = {counts} >= 1; compactness, "
-                f"band_range, lightness, temperature, edge = {scales} > 0; smoothing = "
-                f"{smoothing} and coupling = {coupling} >= 0"
+                f"base_channels, stride, learned_channels, rounds, cells = {counts} >= 1; "
+                f"compactness, band_range, lightness, temperature = {scales} > 0; smoothing = "
+                f"{smoothing} >= 0"
             )
         self.in_channels = in_channels
         self.out_channels = 8 * base_channels
@@ -121,8 +116,9 @@ class LocalSPNN(nn.Module):
         self.learned_channels = learned_channels
         self.compactness = compactness
         self.smoothing = smoothing
-        self.edge = edge
-        self.rounds = Rounds(rounds, temperature, coupling, coupled, sweeps)
+        self.rounds = rounds
+        self.temperature = temperature
+        self.cells = cells
         self.stride = stride
         self.trunk = spnn_trunk(in_channels, base_channels, stride, checkpoint)
         self.classifier = nn.Conv2d(8 * base_channels, learned_channels + in_channels, 1)
@@ -164,12 +160,23 @@ class LocalSPNN(nn.Module):
     def divide(self, image: Tensor, learned: Tensor, count: int) -> LocalAssignment:
         """Superpixels by colour, place and the learned channels (B, D, H, W)."""
         height, width = image.shape[2:]
-        grid = cells(height, width, count, image.device)
+        several = max(1, min(self.cells, height * width // count))
+        grid = cells(height, width, count * several, image.device)
         xy = coordinates(height, width, image.device, image.dtype)  # (2, H, W)
         # In units of the distance between neighbouring cells.
-        reach = (torch.tensor((width, height)) * 0.5 * (count / (height * width)) ** 0.5).to(xy)
+        reach = 0.5 * (count * several / (height * width)) ** 0.5
+        reach = (torch.tensor((width, height)) * reach).to(xy)
         place = (xy * reach[:, None, None]).expand(len(image), -1, -1, -1)
         colour = F.conv2d(smoothed(image, self.smoothing), self.matrix)  # (B, C, H, W)
-        joined = torch.cat([place, colour / self.compactness, learned], 1)  # (B, 2+C+D, H, W)
-        coupling = couplings(colour, self.edge) if self.rounds.coupling else None
-        return LocalAssignment.of_scores(local_slic(joined, grid, self.rounds, coupling), grid)
+        look = torch.cat([colour / self.compactness, learned], 1)  # (B, C+D, H, W)
+        joined = torch.cat([place, look], 1)
+        scores = local_slic(joined, grid, self.rounds, self.temperature)
+        assignment = LocalAssignment.of_scores(scores, grid)
+        if several == 1:
+            return assignment
+        with torch.no_grad():
+            joined = torch.cat([place * PLACE, look], 1)
+            sums, mass = local_sums(assignment.weight, grid, joined)
+            lengths = border_lengths(assignment.labels(), grid)
+            owner = join_cells(sums, mass, lengths, grid, count)
+        return assignment.join(owner, count)

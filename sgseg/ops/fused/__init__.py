@@ -20,11 +20,12 @@ from .changes import changes
 from .clustering import clustering_objective, mean_entropy
 from .correlation import displaced_counts
 from .laplacian import laplacian
-from .local_changes import local_changes
+from .local_changes import border_pixels, local_changes
 from .local_products import local_mass, local_mixture, local_soft_image, local_sums
 from .soft_image import soft_image
 
 __all__ = [
+    "border_pixels",
     "changes",
     "clustering_objective",
     "displaced_counts",

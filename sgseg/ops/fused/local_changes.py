@@ -110,6 +110,11 @@ class _LocalChanges(Function):
         return gradient, None
 
 
+def border_pixels(grid: Cells) -> tuple[Tensor, ...]:
+    """Pixels whose next one lies in another cell, of H x W, along the width and the height."""
+    return tuple(borders.pixels for borders in _borders(grid, grid.grid.own.device))
+
+
 def local_changes(weight: Tensor, cells: Cells) -> Tensor:
     """See :func:`sgseg.ops.local_forms.local_changes`."""
     return _LocalChanges.apply(weight, cells)

@@ -1,47 +1,19 @@
 """Rounds of differentiable SLIC cell by cell: the pixels of a cell have the same nine superpixels.
 
 So distances and means are one small matrix product a cell, and nothing is brought back into an
-image until the neighbours or the caller ask for it. Autograd differentiates it.
+image before the last round. Autograd differentiates it.
 
 Shapes: features (B, C, H, W), nodes (B, N, C), values (B, N, 9, p) of the p pixels of each cell.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from ..local_assignment import SLOTS, Cells, Size, cells, kept, slot_colours
+from ..local_assignment import SLOTS, Cells
 from ..precision import inverse_mass
 from .local_products import Blocks, kept_blocks
-
-
-class MapPlaces(NamedTuple):
-    """Where the weights of cells are in maps sorted by colour, and back."""
-
-    of_blocks: Tensor
-    """Of (N 9 p,): (9 HW,)."""
-    of_maps: Tensor
-    """Of (9 HW,): (N 9 p,)."""
-
-
-@kept
-def _map_places(size: Size) -> MapPlaces:
-    grid = cells(*size)
-    colours = slot_colours(grid)  # (N, 9)
-    blocks = kept_blocks(size, torch.device("cpu"))
-    count, _, most = blocks.filled.shape
-    area = size.height * size.width
-    own = grid.grid.own.flatten()
-    within = blocks.places - own * most
-    slots = colours.argsort(1)[own].t()  # (9, HW)
-    pixels = blocks.pixels.view(count, 1, most)
-    return MapPlaces(
-        ((own * SLOTS + slots) * most + within).flatten(),
-        (colours[:, :, None] * area + pixels).flatten(),
-    )
 
 
 class CellBlocks:
@@ -50,7 +22,6 @@ class CellBlocks:
     def __init__(self, features: Tensor, grid: Cells) -> None:
         self.cells = grid
         self.blocks: Blocks = kept_blocks(grid.size, features.device)
-        self.places = _map_places(grid.size, features.device)
         count, _, most = self.blocks.filled.shape
         taken = features.flatten(2).index_select(2, self.blocks.pixels)
         taken = taken.unflatten(2, (count, most)).transpose(1, 2)  # (B, N, C, p)
@@ -82,22 +53,9 @@ class CellBlocks:
             total.index_add(1, self.cells.grid.around.flatten(), parts.flatten(1, 2))
         )
 
-    def maps(self, values: Tensor) -> Tensor:
-        """(B, 9, H, W), sorted by colour."""
-        return self._image(values, self.places.of_blocks)
-
-    def of_maps(self, maps: Tensor) -> Tensor:
-        """(B, N, 9, p) again."""
-        count, _, most = self.blocks.filled.shape
-        taken = maps.flatten(1).index_select(1, self.places.of_maps)
-        return taken.view(len(maps), count, SLOTS, most)
-
     def image(self, values: Tensor) -> Tensor:
         """(B, 9, H, W), sorted by slot."""
-        return self._image(values, self.blocks.weight_places)
-
-    def _image(self, values: Tensor, places: Tensor) -> Tensor:
-        taken = values.flatten(1).index_select(1, places)
+        taken = values.flatten(1).index_select(1, self.blocks.weight_places)
         return taken.view(len(values), SLOTS, *self.cells.size[:2])
 
     @staticmethod

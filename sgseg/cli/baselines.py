@@ -11,7 +11,7 @@ from .arguments import add_shared, config_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg baselines``."""
-    add_shared(parser, "config", "--data", "--num-classes", "--label-map", "--bands")
+    add_shared(parser, "config", "--data", "--num-classes", "--label-map", "--bands", "--size")
     parser.add_argument("--seed", type=int, default=0, help="seed of K-Means and the weights")
     add_shared(parser, "--cfg-options")
 

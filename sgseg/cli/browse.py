@@ -12,7 +12,7 @@ from .arguments import add_shared, config_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg browse``."""
-    add_shared(parser, "config", "--data", "--label-map", "--bands")
+    add_shared(parser, "config", "--data", "--label-map", "--bands", "--size")
     parser.add_argument("--split", default="train", choices=["train", "val", "test"])
     parser.add_argument("--count", type=int, default=12, help="images, evenly over the set")
     parser.add_argument("--out", default="data.png", help="picture to write")

@@ -17,8 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", help="root folder of labelled data, or mosaic, which needs none")
     add("--config", help="whose scored images are taken; default sgseg_diffgcn_folder")
-    add_shared(parser, "--label-map", "--bands", "--value-range", "--cfg-options")
-    add("--size", type=int, help="of the images, in pixels; default the config's")
+    add_shared(parser, "--label-map", "--bands", "--value-range", "--size", "--cfg-options")
     add("--model", metavar="PTH", help="a trained model: its class probabilities are features too")
     add("--num-superpixels", type=int, default=64, help="of SLIC, an image")
     add("--blocks", nargs="+", default=["DGCNNBlock", "DiffGCNBlock"], help="registered blocks")
@@ -37,11 +36,12 @@ def run(args: argparse.Namespace) -> None:
     from ..training import build_config
 
     given = dict(label_map=args.label_map, bands=args.bands, value_range=args.value_range)
+    given["size"] = args.size
     if args.data != MOSAIC:
         given["data"] = args.data
     name = args.config or f"sgseg_diffgcn_{MOSAIC if args.data == MOSAIC else 'folder'}"
     config = build_config(name, options=args.cfg_options, training=False, **given)
-    dataset = headroom.scored_set(config, args.size)
+    dataset = headroom.scored_set(config)
     probe = headroom.Probe(args.num_superpixels, args.blocks, args.knn, range(args.seeds))
     features = None if args.model is None else headroom.class_codes(args.model)
     with progress_bar("Superpixels") as tell:

@@ -11,7 +11,7 @@ from .arguments import add_shared, config_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg plan``."""
-    add_shared(parser, "config", "--preset", "--data", "--amp", "--cfg-options")
+    add_shared(parser, "config", "--preset", "--data", "--size", "--amp", "--cfg-options")
     parser.add_argument("--gpu-memory", type=float, default=24, help="GiB; default 24")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg test``."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help=PATHS)
     add_shared(parser, "--data", "--num-classes", "--preset", "--label-map", "--bands")
-    add_shared(parser, "--value-range")
+    add_shared(parser, "--value-range", "--size")
     parser.add_argument("--work-dir", help="output folder; default beside the checkpoint")
     add_shared(parser, "--cfg-options", "--launcher", "--verbose")
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg train``."""
     add_shared(parser, "config", "--data", "--num-classes", "--shares", "--preset")
     parser.add_argument("--epochs", type=int, help="length, all stages in proportion; 1: a trial")
-    add_shared(parser, "--label-map", "--bands", "--value-range")
+    add_shared(parser, "--label-map", "--bands", "--value-range", "--size")
     parser.add_argument("--work-dir", help="default a new one: work_dirs/<config>/run_N")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     add_shared(parser, "--amp")

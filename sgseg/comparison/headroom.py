@@ -14,7 +14,6 @@ superpixel took its main class.
 
 from __future__ import annotations
 
-import copy
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -42,8 +41,6 @@ from .headroom_report import ALONE, name_of
 
 Tell = Callable[[int, int], None]
 Features = Callable[[Tensor], Tensor]
-SMALLEST = 8
-"""Pixels of a side."""
 
 
 @dataclass(frozen=True)
@@ -98,26 +95,18 @@ class Nodes(NamedTuple):
     """(R, k) nearest other nodes by place."""
 
 
-def scored_set(config: Config, size: int | None = None) -> SegDataset:
-    """The labelled images that a config is scored on, at ``size`` pixels; default its own.
+def scored_set(config: Config) -> SegDataset:
+    """The labelled images that a config is scored on.
 
     Raises:
-        ValueError: for a config that scores nothing, or images that cannot have that size.
+        ValueError: for a config that scores nothing.
     """
     if not config.get("test_evaluator"):
         raise ValueError(
             "headroom: no labels to learn from; put label maps into labels/ and their names into "
             "classes.txt beside images/"
         )
-    dataset = copy.deepcopy(config.test_dataloader.dataset)
-    if size is not None:
-        sized = [part for part in (dataset, *dataset.transforms) if "size" in part]
-        if not sized or size < SMALLEST:
-            why = f"{SMALLEST} is the least" if sized else "these images have a size of their own"
-            raise ValueError(f"--size {size}: {why}; leave it out, or give another")
-        for part in sized:
-            part["size"] = size
-    return DATASETS.build(dataset)
+    return DATASETS.build(config.test_dataloader.dataset)
 
 
 def class_codes(checkpoint: str | Path) -> Features:

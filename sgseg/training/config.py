@@ -20,6 +20,7 @@ from .options import check_names, merge_options
 from .presets import apply_preset, read_preset
 from .settings import check_settings, check_training
 from .shares import set_shares
+from .size import set_size
 
 _HOOKS_OF_MMENGINE = frozenset(
     ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
@@ -43,6 +44,7 @@ def build_config(
     epochs: int | None = None,
     value_range: Sequence[float] | None = None,
     shares: Sequence[float] | None = None,
+    size: int | None = None,
     training: bool = True,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
@@ -73,6 +75,7 @@ def build_config(
             their type.
         shares: rough part of the pixels that each cluster has, see :func:`set_shares`; their
             number is the number of clusters.
+        size: shorter side in pixels at which images are trained and scored; default the config's.
         training: whether it is to train: ``total_batch_size`` is then shared by the processes.
 
     Raises:
@@ -95,6 +98,8 @@ def build_config(
     if value_range is not None:
         low, high = value_range
         _set_in_folders(config, "value_range", (low, high), "units")
+    if size is not None:
+        set_size(config, size)
     if shares is not None:
         num_classes = set_shares(config, shares, num_classes)
     if num_classes is not None:

@@ -106,7 +106,7 @@ def test_place_gains_where_place_decides_and_noise_teaches_nothing() -> None:
 
 
 def test_what_cannot_be_measured() -> None:
-    """Each says what to do: block, images, superpixels, labels, size."""
+    """Each says what to do: block, images, superpixels, labels."""
     with pytest.raises(ValueError, match="GCN is no registered block"):
         Probe(blocks=["GCN"])
     with pytest.raises(ValueError, match="knn = 0"):
@@ -118,10 +118,8 @@ def test_what_cannot_be_measured() -> None:
         read_nodes(mosaic, QUICK)
     with pytest.raises(ValueError, match="--num-superpixels"):
         read_nodes(mosaic, Probe(num_superpixels=4))
-    config = build_config("sgseg_diffgcn_mosaic", training=False)
-    assert headroom.scored_set(config, 32)[0]["inputs"].shape == (3, 32, 32)
-    with pytest.raises(ValueError, match="--size 4"):
-        headroom.scored_set(config, 4)
+    config = build_config("sgseg_diffgcn_mosaic", size=32, training=False)
+    assert headroom.scored_set(config)[0]["inputs"].shape == (3, 32, 32)
     config.test_evaluator = None
     with pytest.raises(ValueError, match="no labels to learn from"):
         headroom.scored_set(config)

@@ -11,7 +11,7 @@ from .arguments import add_shared, config_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg plan``."""
-    add_shared(parser, "config", "--preset", "--data", "--size", "--amp", "--cfg-options")
+    add_shared(parser, "config", "--preset", "--data", "--amp", "--cfg-options")
     parser.add_argument("--gpu-memory", type=float, default=24, help="GiB; default 24")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> None:
     from ..cost.plan import GIBI, make_plan
     from ..training import build_config
 
-    config = build_config(args.config, **config_arguments(args))
+    config = build_config(args.config, **config_arguments(args) | dict(size=None))
     size = (args.size[0], args.size[1]) if args.size else None
     plan = make_plan(config, size, args.batch, timed=not args.no_time)
     print(plan.text(args.gpu_memory * GIBI))

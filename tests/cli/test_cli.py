@@ -161,7 +161,8 @@ def test_arguments_become_those_of_a_config() -> None:
     )  # fmt: skip
     assert taken.keys() <= signature(build_config).parameters.keys()
     assert arguments.config_arguments(parse("browse", "x.py")).keys() == {
-        *("data", "label_map", "bands")
+        *("data", "label_map", "bands"),
+        "size",
     }
 
 

@@ -1,7 +1,7 @@
 r"""Superpixels of many sizes: neighbouring cells of a fine grid are joined, cheapest first, to N.
 
 .. math:: c_{ab} = \frac{m_a m_b}{m_a + m_b} \|\mu_a - \mu_b\|^2
-          \Big(\frac{\sqrt{\min(m_a, m_b)}}{l_{ab}}\Big)^{1/2}
+          \Big(\frac{\sqrt{\min(m_a, m_b)}}{l_{ab}}\Big)^{3/4}
 
 with masses m, mean features mu and the length l of the common border in sides of pixels: by how much
 the squared error grows (Ward), less along a long border. So superpixels are large where the image
@@ -112,7 +112,7 @@ def _costs(
         apart = apart + (channel.gather(1, low) - channel.gather(1, high)).square()
     a, b = mass[..., 0].gather(1, low), mass[..., 0].gather(1, high)
     ward = a * b * inverse_mass(a + b) * apart
-    narrow = (torch.minimum(a, b).sqrt() / common.clamp(min=APART)).sqrt()
+    narrow = (torch.minimum(a, b).sqrt() / common.clamp(min=APART)).pow(0.75)
     return (ward * narrow).masked_fill(low == high, torch.inf)
 
 

@@ -160,7 +160,9 @@ class LocalSPNN(nn.Module):
     def divide(self, image: Tensor, learned: Tensor, count: int) -> LocalAssignment:
         """Superpixels by colour, place and the learned channels (B, D, H, W)."""
         height, width = image.shape[2:]
-        several = max(1, min(self.cells, height * width // count))
+        several = self.cells
+        if not torch.compiler.is_compiling():  # where H and W may be left open
+            several = max(1, min(several, height * width // count))
         grid = cells(height, width, count * several, image.device)
         xy = coordinates(height, width, image.device, image.dtype)  # (2, H, W)
         # In units of the distance between neighbouring cells.

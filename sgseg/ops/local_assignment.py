@@ -8,8 +8,8 @@ give what they give for its :meth:`LocalAssignment.dense` form, N / 9 times as l
 A superpixel is a cell, or several cells that were joined (:mod:`sgseg.ops.local_merging`).
 
 Shapes: weight (B, 9, H, W), slots in the order of their cells' numbers, the own cell fifth;
-cells (9, H, W); M cells, N <= M superpixels. Source: the soft association of Jampani et al., Superpixel Sampling Networks, ECCV
-2018; the grid is ours.
+cells (9, H, W); M cells, N <= M superpixels. Source: the soft association of Jampani et al.,
+Superpixel Sampling Networks, ECCV 2018; the grid is ours.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 r"""Superpixels of many sizes: neighbouring cells of a fine grid are joined, cheapest first, to N.
 
 .. math:: c_{ab} = \frac{m_a m_b}{m_a + m_b} \|\mu_a - \mu_b\|^2
-          \Big(\frac{\sqrt{\min(m_a, m_b)}}{l_{ab}}\Big)^{1/2}
+          \Big(\frac{\sqrt{\min(m_a, m_b)}}{l_{ab}}\Big)^{3/4}
 
-with masses m, mean features mu and the length l of the common border in sides of pixels: by how much
-the squared error grows (Ward), less along a long border. So superpixels are large where the image
-is plain and small where there is much to tell apart. Of each pair of superpixels that like no
-other better, the cheapest are joined at once, a small share of all in a round.
+with masses m, mean features mu and the length l of the common border in sides of pixels: by how
+much the squared error grows (Ward), times how narrow their contact is. So superpixels are large
+where the image is plain and small where there is much to tell apart. In a round two superpixels
+are joined if neither has a cheaper neighbour, the cheapest of these pairs first, a twelfth of all.
 
 Shapes: M cells, sums (B, M, C), mass (B, M, 1), labels (B, H, W), pairs (B, 4M).
 Source: Ward, *Hierarchical Grouping to Optimize an Objective Function* (JASA 1963); the border and
@@ -23,7 +23,7 @@ from .local_assignment import OWN, SLOTS, Cells
 from .precision import full_precision, inverse_mass
 
 ROUNDS = 16
-"""One in twelve superpixels is joined in each when there are four cells to one."""
+"""A twelfth of the superpixels are joined in each where there are four cells to one."""
 AHEAD = SLOTS - OWN - 1
 """Slots of cells that come after the own one: each pair of neighbours is in one of these."""
 APART = 1e-3
@@ -112,7 +112,7 @@ def _costs(
         apart = apart + (channel.gather(1, low) - channel.gather(1, high)).square()
     a, b = mass[..., 0].gather(1, low), mass[..., 0].gather(1, high)
     ward = a * b * inverse_mass(a + b) * apart
-    narrow = (torch.minimum(a, b).sqrt() / common.clamp(min=APART)).sqrt()
+    narrow = (torch.minimum(a, b).sqrt() / common.clamp(min=APART)).pow(0.75)
     return (ward * narrow).masked_fill(low == high, torch.inf)
 
 

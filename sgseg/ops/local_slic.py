@@ -18,7 +18,6 @@ from torch import Tensor
 
 from .fused.local_rounds import CellBlocks
 from .local_assignment import OWN, SLOTS, Cells
-from .local_forms import local_sums
 from .precision import full_precision, inverse_mass
 
 
@@ -42,10 +41,14 @@ class Form(Protocol):
 
 
 class PlainForm:
-    """Slot after slot on whole images, as an export writes it down."""
+    """All slots of whole images at once, for exports: few operators, nine times the memory."""
 
     def __init__(self, features: Tensor, cells: Cells) -> None:
         self.features, self.cells = features, cells
+        self.closed = ~cells.open_slots()  # (9, H, W)
+        self.index = cells.of_pixels().flatten()  # (9HW,)
+        ones = torch.ones_like(features[:, :1])
+        self.counted = torch.cat([features, ones], 1)[:, :, None]  # (B, C+1, 1, H, W)
 
     def start(self) -> Tensor:
         """See :class:`Form`."""
@@ -59,17 +62,17 @@ class PlainForm:
 
     def scores(self, nodes: Tensor, temperature: float) -> Tensor:
         """See :class:`Form`."""
-        found = []
-        for cell in self.cells.of_pixels():
-            node = nodes[:, cell].permute(0, 3, 1, 2)  # (B, C, H, W)
-            found.append((node * (2 * self.features - node)).sum(1) / temperature)
-        closed = ~self.cells.open_slots()
-        return torch.stack(found, 1).masked_fill(closed, -1e9)
+        nine = nodes.mT.index_select(2, self.index)  # (B, C, 9HW)
+        nine = nine.unflatten(2, (SLOTS, *self.features.shape[2:]))
+        near = (nine * (2 * self.features[:, :, None] - nine)).sum(1) / temperature
+        return near.masked_fill(self.closed, -1e9)
 
     def pool(self, weight: Tensor) -> Tensor:
         """See :class:`Form`."""
-        sums, mass = local_sums(weight, self.cells, self.features)
-        return sums * inverse_mass(mass)
+        parts = (self.counted * weight[:, None]).flatten(2)  # (B, C+1, 9HW)
+        total = parts.new_zeros(*parts.shape[:2], self.cells.size.cells)
+        total = total.index_add(2, self.index, parts).mT  # (B, N, C+1)
+        return total[..., :-1] * inverse_mass(total[..., -1:])
 
     def image(self, values: Tensor) -> Tensor:
         """See :class:`Form`."""

@@ -114,6 +114,7 @@ def test_regions_of_an_image() -> None:
         (dict(temperature=0.0), "temperature"),
         (dict(smoothing=-1.0), "smoothing = -1"),
         (dict(stride=0), "stride"),
+        (dict(cells=0), "cells"),
     ],
 )
 def test_wrong_parameter_is_refused(options: dict[str, Any], message: str) -> None:

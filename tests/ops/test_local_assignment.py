@@ -114,7 +114,7 @@ def second(name: str, grid: tuple[int, int, int]) -> Tensor:
     return draw(B, *shape, seed=1)
 
 
-def outcomes(P: LocalAssignment, name: str, features: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+def outcomes(P: Assignment, name: str, features: Tensor, leaves: list[Tensor]) -> list[Tensor]:
     """Value and gradients."""
     value = FUNCTIONS[name](P, features)
     total = (value * draw(value.numel(), seed=2).view_as(value)).sum()
@@ -138,6 +138,27 @@ def test_values_and_gradients_are_those_of_the_dense_form(
     for one, other, wanted in zip(mine, plain, dense, strict=True):
         torch.testing.assert_close(one, wanted, rtol=1e-9, atol=1e-11)
         torch.testing.assert_close(other, wanted, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("grid", [(12, 18, 10), (9, 7, 5), (11, 3, 7), (4, 5, 20)])
+def test_joined_cells_give_what_the_dense_form_gives(grid: tuple[int, int, int]) -> None:
+    """Four superpixels of any cells, also apart: sums of the dense form, values, gradients."""
+    scores = (2 * draw(B, SLOTS, *grid[:2])).requires_grad_()
+    owner = draw(B, grid[2], seed=3).argsort(1) % 4
+    whole = local(grid, scores)
+    P = whole.join(owner, 4)
+    index = owner[:, :, None, None].expand(whole.shape)
+    dense = torch.zeros(B, 4, *grid[:2]).double().scatter_add(1, index, whole.dense())
+    assert P.shape == dense.shape
+    torch.testing.assert_close(P.dense(), dense)
+    assert torch.equal(labels(P), labels(dense))
+    for name in FUNCTIONS:
+        features = second(name, (*grid[:2], 4)).requires_grad_()
+        mine, wanted = (outcomes(form, name, features, [scores, features]) for form in (P, dense))
+        for one, other in zip(mine, wanted, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11, msg=name)
+    x = draw(B, C, *grid[:2], seed=1)
+    torch.testing.assert_close(hard_image(P, x), hard_image(dense, x))
 
 
 @pytest.mark.parametrize("grid", GRIDS)

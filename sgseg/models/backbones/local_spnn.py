@@ -93,9 +93,9 @@ class LocalSPNN(nn.Module):
         learned_channels: int = 8,
         compactness: float = 4.0,
         band_range: float = 0.25,
-        lightness: float = 0.5,
+        lightness: float = 0.7,
         smoothing: float = 1.0,
-        rounds: int = 12,
+        rounds: int = 8,
         temperature: float = 0.02,
         cells: int = 4,
         checkpoint: bool = False,
@@ -160,7 +160,9 @@ class LocalSPNN(nn.Module):
     def divide(self, image: Tensor, learned: Tensor, count: int) -> LocalAssignment:
         """Superpixels by colour, place and the learned channels (B, D, H, W)."""
         height, width = image.shape[2:]
-        several = max(1, min(self.cells, height * width // count))
+        several = self.cells
+        if not torch.compiler.is_compiling():  # where H and W may be left open
+            several = max(1, min(several, height * width // count))
         grid = cells(height, width, count * several, image.device)
         xy = coordinates(height, width, image.device, image.dtype)  # (2, H, W)
         # In units of the distance between neighbouring cells.

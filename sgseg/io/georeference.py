@@ -85,7 +85,8 @@ class Georeference(NamedTuple):
         if self.rpcs is not None and self.transform.is_identity:
             with RPCTransformer(self.rpcs) as known:
                 return np.column_stack(known.xy(rows, columns, offset="ul"))
-        return np.column_stack(self.transform * (columns, rows))
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        return np.column_stack([a * columns + b * rows + c, d * columns + e * rows + f])
 
     @property
     def system(self) -> Any:

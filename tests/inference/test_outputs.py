@@ -292,8 +292,8 @@ def test_a_large_image_is_told_row_by_row(checkpoint: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_killed_and_gone_on_with(checkpoint: Path, tmp_path: Path) -> None:
     """Killed at five moments by a signal that nothing can catch: the same files in the end."""
-    names = [f"{number}.png" for number in range(40)]
-    folder = draw(tmp_path / "in", *names, size=(200, 300))
+    names = [f"{number}.png" for number in range(24)]
+    folder = draw(tmp_path / "in", *names, size=(120, 160))
     draw_raster(folder / "map.tif")
     code = (
         "from sgseg.inference import Prediction, Segmenter\n"
@@ -326,9 +326,9 @@ def test_killed_and_gone_on_with(checkpoint: Path, tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         finished = (tmp_path / "killed/out/manifest.jsonl").read_bytes().count(b'"areas"')
-        assert kills == 5 or finished < 41, "it was done before the last kill"
+        assert kills == 5 or finished < 25, "it was done before the last kill"
     assert start(tmp_path / "killed").wait() == 0
     whole, gone_on = (contents(tmp_path / name / "out") for name in ("whole", "killed"))
     for files in (whole, gone_on):
         del files["manifest.jsonl"]  # the order of its lines tells of the kills
-    assert whole == gone_on and len(whole) == 3 * 41 + 2
+    assert whole == gone_on and len(whole) == 3 * 25 + 2

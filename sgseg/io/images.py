@@ -120,6 +120,27 @@ def stored_type(path: str | Path) -> np.dtype[Any]:
     return _decode(path).image.dtype
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as it lies in the file; pixels are not read.
+
+    Raises:
+        BadFileError: if it cannot be read.
+    """
+    from PIL import Image
+
+    if holds_tiff(path):
+        with open_tiff(path) as (page, _):
+            return page.imagelength, page.imagewidth
+    try:
+        if path.suffix.lower() == ".npy":
+            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            return height, width
+        with Image.open(path) as file:
+            return file.height, file.width
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise BadFileError(path, f"its size cannot be read: {error}") from error
+
+
 def may_hide(path: Path) -> bool:
     """Whether an image may hold pixels that are no data, seen from its first bytes alone."""
     if holds_tiff(path):

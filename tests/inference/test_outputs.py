@@ -257,6 +257,9 @@ def test_areas_of_a_folder(segmenter: Segmenter, tmp_path: Path) -> None:
         assert int(row["pixels"]) == count
         assert float(row["share"]) == pytest.approx(count / (18 * 32), abs=1e-6)
         assert float(row["square_metres"]) == count * 1.0
+    with rasterio.open(out / "overlays/a.tif") as file:
+        assert file.transform == rasterio.Affine(0.5, 0, 5e5, 0, -2, 4e6)
+        assert file.read()[:, :4].mean() > 250  # no data is white
     draw(tmp_path / "in", "b.png")  # without a scale: no sum of square metres
     list(Prediction(segmenter, tmp_path / "in", out))
     rows = table(out / "areas.csv")

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from sgseg.cli import main
 from sgseg.inference import Prediction, Segmenter
 from sgseg.inference.annotations import demand_tools, write_annotations
 from sgseg.inference.outputs import Look
 from sgseg.inference.vectors import Trace, write_polygons
+from sgseg.io.georeference import Georeference
 from sgseg.labelmaps.polygons import regions
-from tests.inference.models import save, small_config, small_model
+from tests.conftest import ROOT
+from tests.inference.models import SIZES, save, small_config, small_model
 from tests.inference.test_outputs import NAMES, draw_raster, label_map
 from tests.inference.test_tiling import scene
 
@@ -26,11 +29,17 @@ shapely = pytest.importorskip("shapely")
 pyogrio = pytest.importorskip("pyogrio")
 
 
+@pytest.fixture(scope="module", name="checkpoint")
+def checkpoint_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model with named classes."""
+    path = tmp_path_factory.mktemp("model") / "small.pth"
+    return save(small_model(small_config()), path, NAMES)
+
+
 @pytest.fixture(scope="module", name="photographs")
-def photographs_fixture(tmp_path_factory: pytest.TempPathFactory) -> Prediction:
+def photographs_fixture(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Prediction:
     """Two photographs, one in a folder, with their maps."""
     folder = tmp_path_factory.mktemp("photographs")
-    checkpoint = save(small_model(small_config()), folder / "small.pth", NAMES)
     (folder / "in/sub").mkdir(parents=True)
     cv2.imwrite(str(folder / "in/a.png"), scene(48, 64))
     cv2.imwrite(str(folder / "in/sub/b.jpg"), scene(40, 50))
@@ -104,6 +113,37 @@ def test_polygons_of_photographs(photographs: Prediction, tmp_path: Path) -> Non
     for wrong in (Trace(tmp_path / "a.shp"), Trace(tmp_path / "a.gpkg", -1.0)):
         with pytest.raises(ValueError, match="--polygons .*wanted is|0 or more"):
             wrong.checked()
+
+
+def test_polygons_lie_where_control_points_say() -> None:
+    """An image that is not yet warped, by the points that GDAL would warp it with."""
+    corners = ((0, 0, 13.0, 52.5), (0, 64, 13.1, 52.5), (64, 0, 13.0, 52.4), (64, 64, 13.1, 52.4))
+    points = [rasterio.control.GroundControlPoint(*corner, z=0.0) for corner in corners]
+    system = rasterio.crs.CRS.from_epsg(4326)
+    where = Georeference(system, rasterio.Affine.identity(), points)
+    (region,) = regions(np.zeros((32, 64), np.uint8), where)
+    np.testing.assert_allclose(region.geometry.bounds, (13.0, 52.45, 13.1, 52.5))
+    assert region.area == 32 * 64  # in pixels, for none has a size
+
+
+def test_the_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a user types: maps, polygons and annotations, then the same again at once."""
+    draw_raster(tmp_path / "in/a.tif")
+    sizes = [f"{key}={value}" for key, value in SIZES.items() if "half_window" not in key]
+    config = str(ROOT / "configs/sgseg/sgseg_diffgcn_mosaic.py")
+    command = ["predict", config, str(checkpoint), str(tmp_path / "in"), "--side", "0"]
+    command += ["--out", str(tmp_path / "out"), "--polygons", str(tmp_path / "maps.gpkg")]
+    command += ["--annotations", "coco", "cvat", "--simplify", "1", "--cfg-options", *sizes]
+    for finished in (False, True):
+        assert main(command) == 0
+        said = capsys.readouterr().out
+        assert ("1 of 1 images are finished already" in said) == finished
+        assert "maps.gpkg: " in said and " m2" in said and "areas.csv" in said
+    assert pyogrio.read_info(tmp_path / "maps.gpkg")["features"] > 0
+    assert {path.name for path in (tmp_path / "out/annotations").iterdir()} == {
+        "coco.json",
+        "cvat.zip",
+    }
 
 
 def test_coco(photographs: Prediction) -> None:

@@ -192,8 +192,10 @@ def write_png(path: Path, image: Array, colours: Array | None = None) -> None:
     picture = Image.fromarray(np.ascontiguousarray(image))
     if colours is not None:
         picture.putpalette(colours.tobytes())
+    # Pictures: half the time for an eighth more bytes; label maps are small whatever it takes.
+    level = 1 if image.ndim == 3 else 6
     with replacing(path) as file:
-        picture.save(file, "PNG")
+        picture.save(file, "PNG", compress_level=level)
 
 
 def _label(path: Path) -> tuple[Array, float | None]:

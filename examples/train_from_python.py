@@ -31,8 +31,9 @@ def main(
     print(f"accuracy {score['accuracy']:.1f} %, mIoU {score['miou']:.1f} %")
 
     segmenter = sgseg.load(Path(work_dir, f"epoch_{epochs}.pth"), side=64)
-    labels, _ = segmenter(skimage.data.astronaut())  # (512, 512) uint8
-    return {name: float((labels == value).mean()) for value, name in enumerate(segmenter.classes)}
+    result = segmenter(skimage.data.astronaut())  # result.labels is (512, 512) uint8
+    result.save(Path(work_dir, "astronaut"))  # label map, overlay, picture, areas
+    return {area.name: area.share for area in result.areas()}
 
 
 if __name__ == "__main__":

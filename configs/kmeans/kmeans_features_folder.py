@@ -17,7 +17,7 @@ model.backbone = dict(
 )
 # Nothing is learned from other crops; so the images that are scored are in the cache already.
 train_dataloader.dataset.transforms = [
-    dict(type=ResizeShortest, size=96),
+    dict(type=ResizeShortest, size=96, keep_rasters=True),
     dict(type=CropTo, size=96),
     dict(type=PackInputs),
 ]

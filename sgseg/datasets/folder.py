@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,18 @@ import numpy as np
 from mmengine.logging import print_log
 
 from ..io.badfile import BadFileError
+from ..io.georeference import is_georeferenced
 from ..io.images import (
     LABEL_SUFFIXES,
     may_hide,
     read_label,
     read_list,
     read_pixels,
+    stored_size,
     stored_type,
 )
 from ..io.pixels import Pixels
+from ..io.rows import open_rows
 from ..io.units import Units, units_of
 from ..ops.matching import IGNORE
 from ..registry import DATASETS
@@ -34,6 +38,12 @@ from .labels import (
     label_table,
 )
 from .scan import OTHER, find_labels, image_folder, scan
+from .transforms import ResizeShortest
+
+WINDOW = 512
+"""Pixels of a side of the windows that a large raster is trained on in."""
+_SIZES = 32
+"""Images whose sizes are looked at."""
 
 
 def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
@@ -77,6 +87,10 @@ def fingerprint(names: Sequence[str]) -> str:
 class ImageFolder(SegDataset):
     """Any folder of images without labels.
 
+    An image with a georeference that is larger than 512 pixels a side is as many items as windows
+    of that size cover it, so that a single large raster is enough to train on; only the rows of a
+    window are read.
+
     Args:
         root: folder with ``images/``, or of images; searched below as well.
         bands: bands of every image, 1-4 or more.
@@ -86,6 +100,8 @@ class ImageFolder(SegDataset):
             type (of floats: 0 to 1). All images have the type of the first.
 
     Attributes:
+        paths: of each item.
+        windows: first row and column of each item that is a window.
         units: type and range of the samples.
         masked: whether an image may hold pixels that are no data.
     """
@@ -106,6 +122,8 @@ class ImageFolder(SegDataset):
         self.paths = list_images(root, lists)
         self.units = units_of_first(self.paths, value_range)
         self.masked = any(_may_hide(path) for path in self.paths)
+        items = [(path, corner) for path in self.paths for corner in self._corners(path)]
+        self.paths, self.windows = [p for p, _ in items], [corner for _, corner in items]
         super().__init__((), transforms, seed, max_bad_images)
 
     def __len__(self) -> int:
@@ -113,23 +131,65 @@ class ImageFolder(SegDataset):
 
     def load(self, index: int) -> dict[str, Any]:
         """Read image ``index``; with ``valid`` (H, W) bool in a set that is ``masked``."""
-        return self._item(index, read_pixels(self.paths[index], self.bands, self.units))
+        path, corner = self.paths[index], self.windows[index]
+        if corner is None:
+            return self._item(index, read_pixels(path, self.bands, self.units))
+        (top, left), rows = corner, open_rows(path, self.bands, self.units)
+        bottom, columns = min(top + WINDOW, rows.shape[0]), slice(left, left + WINDOW)
+        valid = rows.valid(top, bottom)
+        image = np.ascontiguousarray(rows.rows(top, bottom)[:, columns])
+        return self._item(index, Pixels(image, None if valid is None else valid[:, columns]))
+
+    def _corners(self, path: Path) -> list[tuple[int, int] | None]:
+        """First row and column of the windows of a large raster; None of any other image."""
+        try:
+            if not is_georeferenced(path):
+                return [None]
+            height, width = stored_size(path)
+        except BadFileError:  # named when it is read
+            return [None]
+        if max(height, width) <= WINDOW:
+            return [None]
+        starts = [
+            sorted({min(start, max(side - WINDOW, 0)) for start in range(0, side, WINDOW)})
+            for side in (height, width)
+        ]
+        return [(top, left) for top in starts[0] for left in starts[1]]
 
     def _item(self, index: int, pixels: Pixels) -> dict[str, Any]:
         """``valid`` is in every item of a set or in none: batches are of one make."""
-        item = dict(img=pixels.image, name=self.name(index))
+        item: dict[str, Any] = dict(img=pixels.image, name=self.name(index))
+        item["georeferenced"] = is_georeferenced(self.paths[index])
         if not self.masked:
             return item
         whole = np.ones(pixels.image.shape[:2], bool)
         return item | dict(valid=whole if pixels.valid is None else pixels.valid)
 
+    @cached_property
+    def scale(self) -> float:
+        """The part of its own size at which an image of usual size goes into the model, at most 1.
+
+        The median of a few images; 1 where nothing scales them.
+        """
+        scaling = [each for each in self.transforms if isinstance(each, ResizeShortest)]
+        step = -(-len(self.paths) // _SIZES)
+        factors = []
+        for path in self.paths[::step] if scaling else []:
+            try:
+                factors.append(scaling[0].factor(*stored_size(path), is_georeferenced(path)))
+            except BadFileError:  # named when it is read
+                continue
+        return min(float(np.median(factors)), 1.0) if factors else 1.0
+
     def name(self, index: int) -> str:
-        """Path of image ``index`` below the image folder, without suffix."""
-        return item_name(self.paths[index], self.root)
+        """Path of image ``index`` below the image folder, without suffix; ``@ROW,COLUMN``."""
+        corner = self.windows[index]
+        place = "" if corner is None else f"@{corner[0]},{corner[1]}"
+        return item_name(self.paths[index], self.root) + place
 
     def protocol(self) -> dict[str, Any]:
         """Which images these are."""
-        names = [item_name(path, self.root) for path in self.paths]
+        names = [self.name(index) for index in range(len(self))]
         return super().protocol() | dict(
             root=self.root.name, split=list(self.lists) or "all", items_sha256=fingerprint(names)
         )
@@ -187,6 +247,10 @@ class LabelledFolder(ImageFolder):
             classes=list(self.classes),
             label_table_sha256=hashlib.sha256(self.table.astype("<i8").tobytes()).hexdigest(),
         )
+
+    def _corners(self, path: Path) -> list[tuple[int, int] | None]:
+        """An image is one item: it is scored with its label map."""
+        return [None]
 
     def _label_of(self, path: Path) -> Path:
         maps = find_labels(path, self.root)

@@ -106,17 +106,31 @@ class ResizeWhole(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ResizeShortest(BaseTransform):
-    """Scale so that the shorter side has ``size`` pixels; proportions stay."""
+    """Scale so that the shorter side has ``size`` pixels; proportions stay.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: of the shorter side.
+        keep_rasters: leave images with a georeference (``georeferenced``) at their resolution, for
+            a pixel of theirs is a length on the ground; smaller ones than ``size`` are enlarged.
+    """
+
+    def __init__(self, size: int, keep_rasters: bool = False) -> None:
         if size < 1:
             raise ValueError(f"ResizeShortest: size = {size}; must be >= 1")
         self.size = size
+        self.keep_rasters = keep_rasters
+
+    def factor(self, height: int, width: int, georeferenced: bool = False) -> float:
+        """What both sides of an image are multiplied by."""
+        factor = self.size / min(height, width)
+        return 1.0 if factor < 1 and georeferenced and self.keep_rasters else factor
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Resize to the shorter side."""
         height, width = results["img"].shape[:2]
-        factor = self.size / min(height, width)
+        factor = self.factor(height, width, results.get("georeferenced", False))
+        if factor == 1:
+            return results
         return resize(results, round(height * factor), round(width * factor))
 
 

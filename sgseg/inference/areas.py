@@ -75,7 +75,7 @@ def _rows(
             value,
             name,
             int(counts[value]),
-            round(float(counts[value] / valid), 6),
+            float(counts[value] / valid),
             None if ground is None else round(float(ground[value]), 4),
         )
         for value, name in enumerate(classes)

@@ -85,6 +85,7 @@ def export_onnx(
         named=segmenter.named,
         units=segmenter.units.as_dict(),
         side=segmenter.side,
+        scale=segmenter.size.trained,
         size=size,
         standardise=network.model.data_preprocessor.standardise,
         input="float32 in [0, 1], bands as in training",

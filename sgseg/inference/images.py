@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..io.georeference import georeference, has_georeference_tags
+from ..io.georeference import is_georeferenced
 from ..io.images import read_stored, stored_type
 from ..io.pixels import Mask, Stored, pixels_of
 from ..io.rows import ArrayRows, Rows, TiffRows, open_rows
@@ -149,8 +149,6 @@ def are_many(image: Any) -> bool:
 
 
 def is_raster(rows: Rows) -> bool:
-    """Whether an image lies somewhere on the ground; tags of a TIFF are seen without rasterio."""
+    """Whether an image says where it lies on the ground."""
     path = getattr(rows, "path", None)
-    if path is None or not path.is_file():
-        return False
-    return has_georeference_tags(path) or georeference(path) is not None
+    return path is not None and path.is_file() and is_georeferenced(path)

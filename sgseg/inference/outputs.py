@@ -123,7 +123,8 @@ def write_tables(out: Path, classes: Sequence[str], images: Mapping[str, Sequenc
     table.writerow(COLUMNS)
     for image, area in rows:
         metres = "" if area.square_metres is None else area.square_metres
-        table.writerow([image, area.value, area.name, area.pixels, area.share, metres])
+        share = round(area.share, 6)
+        table.writerow([image, area.value, area.name, area.pixels, share, metres])
     # File names may hold bytes that are no text; they come back as they were.
     write_atomically(out / "areas.csv", text.getvalue().encode("utf-8", "surrogateescape"))
     write_json(out / "classes.json", {str(value): name for value, name in enumerate(classes)})

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..io.georeference import BLOCK, Georeference, georeference
 from ..io.rows import Rows
 from ..labelmaps.polygons import Region, regions
+from ..ops.matching import IGNORE
 from ..ops.superpixel import labels as superpixel_labels
 from ..structures import SegState
 from ..visualization import draw_borders, features_as_rgb, overlay, slide, to_display
@@ -86,7 +87,7 @@ class Segmentation:
         limits = self._limits
         for start in range(0, len(self.labels), BLOCK):
             labels = self.labels[start : start + BLOCK]
-            shown = _shown(self.image.rows(start, start + len(labels)), limits)
+            shown = _shown(self.image.rows(start, start + len(labels)), labels, limits)
             yield overlay(shown, labels, self.colours, opacity)
 
     def picture(self, opacity: float = 0.6, inside: bool = False) -> Array:
@@ -98,7 +99,8 @@ class Segmentation:
         """
         thin = self._thinned
         step = -(-max(self.labels.shape) // PICTURE_SIDE)
-        labels, shown = self.labels[::step, ::step], _shown(thin, self._limits)
+        labels = self.labels[::step, ::step]
+        shown = _shown(thin, labels, self._limits)
         panels = [("image", shown)]
         state = self.state if inside else None
         if state is not None and state.superpixels is not None and state.projected is not None:
@@ -152,11 +154,11 @@ class Segmentation:
         return float(low), float(high)
 
 
-def _shown(image: Array, limits: tuple[float, float] | None) -> Array:
-    """(H, W, C) as RGB: the first three bands, or the first as grey."""
-    bands = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, 2)
-    if limits is None:
-        return bands.astype(np.uint8)
-    low, high = limits
-    scaled = (bands.astype(np.float32) - low) / max(high - low, 1e-6)
-    return (scaled.clip(0, 1) * 255).astype(np.uint8)
+def _shown(image: Array, labels: Labels, limits: tuple[float, float] | None) -> Array:
+    """(H, W, C) as RGB: the first three bands, or the first as grey; white without data."""
+    shown = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, 2)
+    if limits is not None:
+        low, high = limits
+        scaled = (shown.astype(np.float32) - low) / max(high - low, 1e-6)
+        shown = (scaled.clip(0, 1) * 255).astype(np.uint8)
+    return np.where((labels == IGNORE)[:, :, None], np.uint8(255), shown)

@@ -54,7 +54,7 @@ class Segmenter:
         device: default a GPU if there is one.
         side: shorter side in pixels at which images are segmented; label maps come back at the
             image's own size. 0: no resizing. Default: the ``predict_side`` of the config, else 0;
-            for a raster with a georeference 0.
+            for a raster with a georeference the scale of the training.
         scale: instead of ``side``, a part of each image's own size.
         tile: images larger than ``tile`` are segmented in windows of this size (even, pixels at
             the working size) that blend; 0: never. Default: windows of 512 for images of more
@@ -105,9 +105,10 @@ class Segmenter:
         table = class_table(saved, used.model.decode_head.num_classes, evaluation)
         if not table.named and used.get("val_evaluator"):
             print_log(NO_TABLE.format(checkpoint), logger="current", level=30)
-        units = (saved.get("meta") or {}).get("units")
-        reader = Reader(network.bands, Units.of(units), value_range)
-        size = WorkingSize.checked(used.get("predict_side") or 0, side, scale)
+        meta = saved.get("meta") or {}
+        reader = Reader(network.bands, Units.of(meta.get("units")), value_range)
+        usual, trained = used.get("predict_side") or 0, meta.get("scale", 1.0)
+        size = WorkingSize.checked(usual, trained, side, scale)
         self._set_up(network, table, reader, size, tile, overlap, names, palette)
         described = json.dumps(config_as_data(used)["model"], sort_keys=True, default=str)
         self.identity = short_digest(weights_sha256(saved["state_dict"]) + described + precision)
@@ -138,7 +139,7 @@ class Segmenter:
         table = ClassTable(mapping, about["classes"], about.get("named", True))
         reader = Reader(network.bands, Units.of(about.get("units")), value_range)
         segmenter = cls.__new__(cls)
-        size = WorkingSize.checked(about["side"], side, scale)
+        size = WorkingSize.checked(about["side"], about.get("scale", 1.0), side, scale)
         segmenter._set_up(network, table, reader, size, tile, overlap, names, palette)
         segmenter.identity = short_digest(Path(path).read_bytes())
         return segmenter
@@ -238,7 +239,7 @@ class Segmenter:
         return self._result(self._labels(state.probability[0], rows), rows, state)
 
     def batch(self, images: Sequence[ImageLike], batch_size: int = TOGETHER) -> list[Labels]:
-        """The label maps of :meth:`together` alone, (H, W) uint8 each."""
+        """The label maps of :meth:`together` alone."""
         return [result.labels for result in self.together(images, batch_size)]
 
     def together(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -91,16 +92,18 @@ def write_polygons(prediction: Prediction, trace: Trace) -> int:
     trace.path.parent.mkdir(parents=True, exist_ok=True)
     part = trace.path.with_name(f"{trace.path.stem}.part{trace.path.suffix}")
     part.unlink(missing_ok=True)
-    write(
-        part,
-        geometry=shapely.to_wkb(np.array([region.geometry for _, region, _ in rows], object)),
-        field_data=list(fields.values()),
-        fields=list(fields),
-        layer="classes",
-        driver=DRIVERS[trace.path.suffix.lower()],
-        geometry_type="Polygon",
-        crs=None if system is None else getattr(system, "to_wkt", lambda: system)(),
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)  # pixels have none
+        write(
+            part,
+            geometry=shapely.to_wkb(np.array([region.geometry for _, region, _ in rows], object)),
+            field_data=list(fields.values()),
+            fields=list(fields),
+            layer="classes",
+            driver=DRIVERS[trace.path.suffix.lower()],
+            geometry_type="Polygon",
+            crs=None if system is None else getattr(system, "to_wkt", lambda: system)(),
+        )
     os.replace(part, trace.path)
     return len(rows)
 

@@ -1,8 +1,9 @@
 """The size at which an image is segmented: as the model was trained, or as somebody asks.
 
 A photograph is brought to the shorter side that training brought its images to: it shows the same
-things, whatever its camera's pixels. A raster with a georeference keeps its resolution, for a
-pixel is a length on the ground.
+things, whatever its camera's pixels. A raster with a georeference is brought to the scale of the
+training, for a pixel is a length on the ground. Rasters are trained on at their own resolution,
+so that scale is one, unless the model has seen photographs alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class WorkingSize(NamedTuple):
 
     usual: int
     """Shorter side in pixels of images that are no raster; 0: as they are."""
+    trained: float = 1.0
+    """The part of their own size at which a model has seen its images."""
     side: int | None = None
     """The side that was asked for, of every image."""
     scale: float | None = None
@@ -26,7 +29,11 @@ class WorkingSize(NamedTuple):
 
     @classmethod
     def checked(
-        cls, usual: int, side: int | None = None, scale: float | None = None
+        cls,
+        usual: int,
+        trained: float = 1.0,
+        side: int | None = None,
+        scale: float | None = None,
     ) -> WorkingSize:
         """The rule; ValueError for a negative side, no scale, or both."""
         if side is not None and side < 0:
@@ -35,7 +42,7 @@ class WorkingSize(NamedTuple):
             raise ValueError(f"--scale {scale}: a part of the image's own size, above 0 to 4")
         if side is not None and scale is not None:
             raise ValueError(f"--side {side} and --scale {scale}: give one of them")
-        return cls(usual, side, scale)
+        return cls(usual, trained, side, scale)
 
     def of(self, height: int, width: int, raster: bool = False) -> Size:
         """Height and width at which an image is segmented.
@@ -47,9 +54,12 @@ class WorkingSize(NamedTuple):
         Raises:
             ValueError: for an image so thin that it would become enormous.
         """
-        side = self.usual if self.side is None and not raster else self.side or 0
+        side = self.usual if self.side is None else self.side
         factor = side / min(height, width) if side else 1.0
-        factor = factor if self.scale is None else self.scale
+        if self.scale is not None:
+            factor = self.scale
+        elif self.side is None and raster:
+            factor = self.trained
         size = max(round(height * factor), 1), max(round(width * factor), 1)
         if factor > 1 and size[0] * size[1] > LARGEST_ENLARGED:
             raise ValueError(

@@ -39,6 +39,8 @@ def opened(path: Path, **options: Any) -> Iterator[Any]:
                 yield file
         except RasterioError as error:
             raise BadFileError(path, f"cannot be read or written by GDAL: {error}") from error
+        except UnicodeEncodeError as error:
+            raise BadFileError(path, "GDAL takes names in UTF-8 only: rename it") from error
 
 
 def read_rows(path: Path, start: int, stop: int) -> npt.NDArray[Any]:

@@ -17,11 +17,13 @@ from ..ops.matching import IGNORE
 from . import gdal
 from .badfile import BadFileError
 from .orientation import read_header
-from .tiff import GEO_TAGS, holds_tiff, open_tiff
+from .tiff import GEO_TAGS, holds_tiff, open_tiff, orientation_of
 
 BLOCK = 512
 """Pixels of a side of the tiles of a raster that is written; rows are handed over in multiples."""
 _SMALLEST_OVERVIEW = 256
+_CAMERA_TAG = 50844
+"""Of a TIFF: rational polynomial coefficients."""
 _HEAD = 2**18
 _A, _E2 = 6378137.0, 0.00669437999014
 """WGS 84: metres of the half axis of the equator, square of the eccentricity."""
@@ -85,7 +87,8 @@ class Georeference(NamedTuple):
         if self.rpcs is not None and self.transform.is_identity:
             with RPCTransformer(self.rpcs) as known:
                 return np.column_stack(known.xy(rows, columns, offset="ul"))
-        return np.column_stack(self.transform * (columns, rows))
+        a, b, c, d, e, f = tuple(self.transform)[:6]
+        return np.column_stack([a * columns + b * rows + c, d * columns + e * rows + f])
 
     @property
     def system(self) -> Any:
@@ -113,7 +116,7 @@ def georeference(path: Path) -> Georeference | None:
     if path.suffix.lower() == ".npy":
         return None
     if not gdal.installed():
-        if has_georeference_tags(path):
+        if is_georeferenced(path):
             _say_what_is_lost()
         return None
     try:
@@ -126,31 +129,36 @@ def georeference(path: Path) -> Georeference | None:
         return None  # a format that GDAL does not know
     if not (found.crs or gcps or found.rpcs or not found.transform.is_identity):
         return None
-    return None if _is_turned(path) else found
+    if _is_turned(path):
+        print_log(
+            f"{path}: has a position on the ground and an orientation tag that turns it, so the "
+            "position is left out; turn the pixels themselves",
+            logger="current",
+            level=logging.WARNING,
+        )
+        return None
+    return found
 
 
-def has_georeference_tags(path: Path) -> bool:
-    """Whether a TIFF says where it lies, seen without rasterio."""
-    if not holds_tiff(path):
-        return False
-    with open_tiff(path) as (page, _):
-        return any(code in page.tags for code in GEO_TAGS)
+def is_georeferenced(path: Path) -> bool:
+    """Whether an image says where it lies, by its tags or a world file; seen without rasterio."""
+    if holds_tiff(path):
+        with open_tiff(path) as (page, _):
+            if any(code in page.tags for code in (*GEO_TAGS, _CAMERA_TAG)):
+                return True
+    kind = path.suffix[1:]
+    world = {f".{kind}w", f".{kind[:1]}{kind[-1:]}w", ".wld"}
+    beside = (path.with_suffix(s) for each in world for s in (each, each.upper()))
+    return any(map(Path.is_file, beside)) and not _is_turned(path)
 
 
 def _is_turned(path: Path) -> bool:
     """Whether an image is shown turned, so that the position of its stored rows is not its own."""
     if holds_tiff(path):
-        return False  # such a TIFF is not turned
+        with open_tiff(path) as (page, _):
+            return orientation_of(page) != 1
     with path.open("rb") as file:
-        turned = read_header(file.read(_HEAD)).orientation != 1
-    if turned:
-        print_log(
-            f"{path}: has a position on the ground and an EXIF orientation that turns it, so the "
-            "position is left out; turn the pixels themselves",
-            logger="current",
-            level=logging.WARNING,
-        )
-    return turned
+        return read_header(file.read(_HEAD)).orientation != 1
 
 
 @cache

@@ -120,6 +120,27 @@ def stored_type(path: str | Path) -> np.dtype[Any]:
     return _decode(path).image.dtype
 
 
+def stored_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as it lies in the file; pixels are not read.
+
+    Raises:
+        BadFileError: if it cannot be read.
+    """
+    from PIL import Image
+
+    if holds_tiff(path):
+        with open_tiff(path) as (page, _):
+            return page.imagelength, page.imagewidth
+    try:
+        if path.suffix.lower() == ".npy":
+            height, width = np.load(path, mmap_mode="r", allow_pickle=False).shape[:2]
+            return height, width
+        with Image.open(path) as file:
+            return file.height, file.width
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise BadFileError(path, f"its size cannot be read: {error}") from error
+
+
 def may_hide(path: Path) -> bool:
     """Whether an image may hold pixels that are no data, seen from its first bytes alone."""
     if holds_tiff(path):
@@ -171,8 +192,10 @@ def write_png(path: Path, image: Array, colours: Array | None = None) -> None:
     picture = Image.fromarray(np.ascontiguousarray(image))
     if colours is not None:
         picture.putpalette(colours.tobytes())
+    # Pictures: half the time for an eighth more bytes; label maps are small whatever it takes.
+    level = 1 if image.ndim == 3 else 6
     with replacing(path) as file:
-        picture.save(file, "PNG")
+        picture.save(file, "PNG", compress_level=level)
 
 
 def _label(path: Path) -> tuple[Array, float | None]:

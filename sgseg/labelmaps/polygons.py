@@ -63,7 +63,9 @@ def regions(
     shapes = np.array([_polygon(piece["coordinates"]) for piece, _ in pieces], object)
     values = np.array([int(value) for _, value in pieces], int)
     if simplify and len(shapes):
-        shapes = shapely.coverage_simplify(shapes, simplify)
+        # A corner of each pixel on a border: neighbours must share all their points.
+        steps = shapely.transform(shapely.segmentize(shapes, 1.0), np.round)
+        shapes = shapely.coverage_simplify(steps, simplify)
     sizes = shapely.area(shapes)
     kept = sizes >= least if least > 1 else sizes > 0  # an island in no data has no neighbour
     shapes, values, sizes = shapes[kept], values[kept], sizes[kept]

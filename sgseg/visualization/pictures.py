@@ -20,6 +20,17 @@ _COLOURS = bytes.fromhex(
 )
 """Red, green and blue of twenty colours that are easy to tell apart, one after the other."""
 
+_EXPECTED = {
+    1: "plant plants grass vegetation tree trees forest",
+    2: "water sea river lake",
+    6: "sky",
+    0: "building buildings roof",
+    12: "soil ground land bare earth",
+    19: "road roads street impervious",
+    3: "sand field",
+}
+"""Number of a colour -> names that people expect it for."""
+
 
 def palette(count: int) -> RGB:
     """(256, 3) colours: ``count`` distinct ones first, black from there on (255 = ignored)."""
@@ -34,9 +45,9 @@ def palette(count: int) -> RGB:
 def class_colours(classes: Sequence[str], own: Mapping[str, str] | None = None) -> RGB:
     """(256, 3): a colour for each class, which goes with its name and not with its number.
 
-    ``cluster_3`` has the fourth colour of :func:`palette`. Any other name has one of the twenty by
-    its letters, the next free one where two names meet; which one is free is asked in alphabetical
-    order. So an order of classes, or two that join, changes no other colour.
+    ``cluster_3`` has the fourth colour of :func:`palette`, ``water`` is blue, and any other name
+    has one of the twenty by its letters. Where two names meet, the later one in the alphabet has
+    the next free one; else neither the order of classes nor two that join change a colour.
 
     Args:
         classes: the names, by value.
@@ -55,8 +66,11 @@ def class_colours(classes: Sequence[str], own: Mapping[str, str] | None = None) 
     for name in classes:
         if found := re.fullmatch(r"cluster_(\d+)", name):
             taken[name] = int(found[1]) % IGNORE
-    for name in sorted(set(classes) - taken.keys()):
-        first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    expected = {word: number for number, words in _EXPECTED.items() for word in words.split()}
+    rest = set(classes) - taken.keys()
+    for name in sorted(rest, key=lambda name: (name.lower() not in expected, name)):
+        letters = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+        first = expected.get(name.lower(), letters)
         rounds = range(0, IGNORE, base)
         order = [start + (first + step) % base for start in rounds for step in range(base)]
         taken[name] = next(number for number in order if number not in taken.values())

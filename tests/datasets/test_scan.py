@@ -208,8 +208,8 @@ def test_only_label_maps_are_no_images(tmp_path: Path) -> None:
 def test_an_earlier_prediction_is_no_image(tmp_path: Path, place: str) -> None:
     """Label maps and pictures that the toolkit wrote below the source are not its images."""
     scenes.draw_opencv_folder(tmp_path, [f"{place}a.png", "pred/pictures/a.png"])
-    draw_maps(tmp_path / "pred", ["labels/a.png", "colours/a.png"])
-    for name in ("outputs.csv", "classes.json"):
+    draw_maps(tmp_path / "pred", ["labels/a.png", "overlays/a.png"])
+    for name in ("manifest.jsonl", "classes.json"):
         (tmp_path / "pred" / name).write_text("{}")
     found = scan(tmp_path)
     assert [path.name for path in found.paths] == ["a.png"]

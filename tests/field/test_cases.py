@@ -23,7 +23,8 @@ from sgseg.comparison.length import seconds_per_epoch
 from sgseg.datasets.folder import scan
 from sgseg.datasets.verify import Report, verify
 from sgseg.inference import Segmenter
-from sgseg.inference.folder import BadImagesError, segment_folder
+from sgseg.inference.folder import BadImagesError, Prediction
+from sgseg.inference.outputs import Look
 from sgseg.inference.tiling import windows
 from sgseg.io.images import read_pixels
 from sgseg.training import build_config, train
@@ -73,12 +74,11 @@ def trained(folder: Path, work_dir: Path, epochs: int = 1, **options: Any) -> Pa
 
 
 def predicted(checkpoint: Path, source: Path, out: Path, **options: Any) -> dict[str, np.ndarray]:
-    """Image (path below ``source``) -> its label map, by the table that the prediction leaves."""
-    for _ in segment_folder(Segmenter(checkpoint, **options), source, out, pictures=False):
-        pass
-    with (out / "outputs.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["labels"]]
-    return {row["image"]: np.asarray(Image.open(out / row["labels"])) for row in rows}
+    """Image (path below ``source``) -> its label map, by the record that the prediction leaves."""
+    done = Prediction(Segmenter(checkpoint, **options), source, out, look=Look(pictures=False))
+    assert len(list(done)) == len(done.paths)
+    maps = done.manifest.files("labels")
+    return {image: np.asarray(Image.open(path)) for image, path in maps.items()}
 
 
 def verified(folder: Path, **options: Any) -> Report:

@@ -74,9 +74,8 @@ def test_it_knows_its_classes(exported: Any) -> None:
     np.testing.assert_array_equal(other.mapping, segmenter.mapping)
     assert (other.bands, other.side) == (3, segmenter.side)
     assert other.named
-    labels, state = other(scene(40, 40))
-    assert state is None
-    assert other.picture(scene(40, 40), labels, state).ndim == 3
+    result = other(scene(40, 40))
+    assert result.state is None and result.picture(inside=True).ndim == 3
 
 
 def test_names_of_an_exported_model(exported: Any) -> None:

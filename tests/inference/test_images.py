@@ -197,7 +197,7 @@ def test_a_strip_is_not_enlarged_to_a_giant(make: Any, shape: tuple[int, int]) -
 def test_what_is_no_image(make: Any) -> None:
     """Another kind of thing, no pixel, and a range that is none, each by one sentence."""
     with pytest.raises(ValueError, match="expected a path, an array"):
-        make()([[1, 2], [3, 4]])
+        list(make()([[1, 2], [3, 4]]))
     with pytest.raises(ValueError, match=r"got \(0, 5, 3\)"):
         make()(np.zeros((0, 5, 3), np.uint8))
     with pytest.raises(ValueError, match="from a value to a larger one"):

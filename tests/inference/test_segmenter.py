@@ -10,12 +10,13 @@ import pytest
 import tifffile
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from sgseg.cost import measure
-from sgseg.inference import Segmenter, segment_folder
+from sgseg.inference import Segmenter
 from sgseg.inference.tiling import to_unit
+from sgseg.inference.working_size import WorkingSize
 from sgseg.io.rows import ArrayRows, open_rows
-from sgseg.visualization import palette
 from tests.inference.models import save, small_config, small_model
 from tests.inference.test_tiling import Watched, scene
 
@@ -116,7 +117,7 @@ def test_tiles_at_another_size(make: Any) -> None:
     assert segmenter.tiled(150, 203)
     labels = segmenter(image)[0]
     small = F.interpolate(to_unit(image)[None], (100, 135), mode="bilinear", antialias=True)
-    segmenter.side = 0
+    segmenter.size = WorkingSize(0)
     expected = segmenter((small[0].permute(1, 2, 0)).clamp(0, 1).numpy())[0]
     enlarged = cv2.resize(expected, (203, 150), interpolation=cv2.INTER_NEAREST)
     assert labels.shape == (150, 203)
@@ -163,26 +164,6 @@ def test_compiled_labels_agree(make: Any) -> None:
         assert np.mean([(a == b).mean() for a, b in pairs]) >= 0.9999
 
 
-def test_a_folder_without_pictures(make: Any, tmp_path: Path) -> None:
-    """Batches, tiles and georeferences: every image gets its map, and pictures none."""
-    folder, out = tmp_path / "in", tmp_path / "out"
-    folder.mkdir()
-    for name, size in (("a.png", (40, 50)), ("b.png", (40, 50)), ("d.png", (33, 32))):
-        cv2.imwrite(str(folder / name), scene(*size))
-    tags = [(33550, 12, 3, (0.5, 0.5, 0.0), True)]
-    tifffile.imwrite(folder / "c.tif", scene(90, 70), photometric="rgb", extratags=tags)
-    segmenter = make(tile=64)
-    found = dict(segment_folder(segmenter, folder, out, batch_size=3, pictures=False))
-    assert [path.name for path in found] == ["a.png", "b.png", "c.tif", "d.png"]
-    assert not (out / "pictures").exists()
-    written = {path.name for path in (out / "labels").iterdir()}
-    assert written == {"a_png.png", "b_png.png", "c_tif.png", "c_tif.tif", "d_png.png"}
-    labels = cv2.imread(str(out / "labels/c_tif.png"), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(labels, tifffile.imread(out / "labels/c_tif.tif"))
-    np.testing.assert_array_equal(labels, segmenter(scene(90, 70))[0])
-    assert json.loads((out / "classes.json").read_text()) == dict(zip("012", NAMES))
-
-
 def test_names_of_ones_own(make: Any, tmp_path: Path) -> None:
     """A file like classes.json names the values; two of one name are one class from then on."""
     image = scene(40, 50)
@@ -207,18 +188,55 @@ def test_names_that_do_not_fit(make: Any, tmp_path: Path, names: str) -> None:
         make(names=path)
 
 
-def test_the_picture_names_its_classes(make: Any) -> None:
-    """A line of colours and names stands below the strip."""
+def test_a_result_tells_and_unpacks(make: Any, tmp_path: Path) -> None:
+    """Labels, areas, overlay, picture, files, and a line that says what it is."""
     image = scene(40, 50)
     segmenter = make()
-    drawn = segmenter.picture(image, *segmenter(image))
-    below = drawn[-24:].reshape(-1, 3)
-    for colour in palette(3)[:3]:
-        assert (below == colour).all(1).sum() >= 100  # a square of 10 x 12
+    result = segmenter(Image.fromarray(image))
+    labels, _ = result
+    np.testing.assert_array_equal(result.labels, labels)
+    assert repr(segmenter) == "Segmenter of 3 classes (brick, grass, gravel)"
+    assert "image, 50 x 40 pixels: " in repr(result) and " %" in repr(result)
+    areas = result.areas()
+    assert sum(area.pixels for area in areas) == 2000 and areas[0].square_metres is None
+    painted = result.colours[labels]
+    np.testing.assert_array_equal(result.overlay(1.0), painted)
+    np.testing.assert_array_equal(result.overlay(0.0), image)
+    below = result.picture()[-60:].reshape(-1, 3)
+    for area in areas:  # a square of each colour that occurs stands in the legend
+        assert (below == result.colours[area.value]).all(1).sum() >= 900 or not area.pixels
+    result.save(tmp_path / "maps")
+    with Image.open(tmp_path / "maps/labels/image.png") as file:
+        assert file.mode == "P"
+        np.testing.assert_array_equal(np.asarray(file), labels)
 
 
-def test_the_picture_of_a_large_image(make: Any, tmp_path: Path) -> None:
-    """It is drawn from every n-th pixel, as the superpixels of tiles are none of the image."""
-    cv2.imwrite(str(tmp_path / "wide.png"), scene(70, 2500))
-    list(segment_folder(make(tile=512), tmp_path / "wide.png", tmp_path / "out"))
-    assert cv2.imread(str(tmp_path / "out/pictures/wide_png.png")) is not None
+def test_an_iterable_of_images(make: Any, tmp_path: Path) -> None:
+    """Of any kinds: a result each, in their order, when it is asked for."""
+    cv2.imwrite(str(tmp_path / "a.png"), scene(40, 50))
+    segmenter = make()
+    images = [tmp_path / "a.png", scene(32, 32), Image.fromarray(scene(40, 50) // 2)]
+    found = segmenter(iter(images))
+    for image, result in zip(images, found, strict=True):
+        assert (result.labels == segmenter(image).labels).mean() >= 0.999
+    assert list(segmenter([])) == []
+
+
+def test_the_size_that_is_worked_at(make: Any, tmp_path: Path) -> None:
+    """Photographs at the shorter side of the training, rasters at their own, or as asked."""
+    tags = [(33550, "d", 3, (0.5, 0.5, 0.0), True), (33922, "d", 6, (0, 0, 0, 5e5, 4e6, 0), True)]
+    tifffile.imwrite(tmp_path / "a.tif", scene(80, 120), photometric="rgb", extratags=tags)
+    cv2.imwrite(str(tmp_path / "b.png"), scene(80, 120))
+    for options, raster, photograph in (
+        (dict(), (80, 120), (40, 60)),
+        (dict(side=20), (20, 30), (20, 30)),
+        (dict(side=0), (80, 120), (80, 120)),
+        (dict(scale=0.25), (20, 30), (20, 30)),
+    ):
+        segmenter = make({"predict_side": 40}, **options)
+        for name, size in (("a.tif", raster), ("b.png", photograph)):
+            assert segmenter.inputs(segmenter.open(tmp_path / name)).shape[2:] == size
+    with pytest.raises(ValueError, match=r"--side 8 and --scale 0\.5: give one"):
+        make(side=8, scale=0.5)
+    with pytest.raises(ValueError, match=r"--scale 0: a part"):
+        make(scale=0)

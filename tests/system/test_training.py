@@ -138,11 +138,11 @@ def test_predict_on_a_folder(trained: Any, photographs: Path, tmp_path: Path) ->
     assert len(found) == 3
     assert all(abs(sum(shares.values()) - 1) < 1e-9 for shares in found.values())
     assert set().union(*found.values()) <= {"brick", "grass", "gravel"}
-    sizes = sorted(
-        cv2.imread(str(p), cv2.IMREAD_UNCHANGED).shape for p in (tmp_path / "out/labels").iterdir()
-    )
-    assert sizes == [(40, 50), (48, 48), (64, 33)]
-    assert len(list((tmp_path / "out/pictures").iterdir())) == 3
+    for name, size in (("a b", (40, 50)), ("more/c", (64, 33)), ("d", (48, 48))):
+        for folder in ("labels", "overlays"):
+            picture = cv2.imread(str(tmp_path / f"out/{folder}/{name}.png"))
+            assert picture.shape == (*size, 3)
+        assert (tmp_path / f"out/pictures/{name}.png").is_file()
 
 
 def test_folder_without_labels_trains(photographs: Path, tmp_path: Path) -> None:

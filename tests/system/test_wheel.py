@@ -100,8 +100,8 @@ def trains_and_predicts(folder: Path, sgseg: Path) -> None:
     image = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
     cv2.imwrite(str(folder / "a.png"), image)
     call(sgseg, "predict", run / "epoch_1.pth", "a.png", "--out", "maps", cwd=folder)
-    labels = cv2.imread(str(folder / "maps/labels/a_png.png"), cv2.IMREAD_UNCHANGED)
-    assert labels.shape == (40, 50) and (folder / "maps/areas.csv").is_file()
+    labels = cv2.imread(str(folder / "maps/labels/a.png"))
+    assert labels.shape == (40, 50, 3) and (folder / "maps/areas.csv").is_file()
 
 
 def users_config_trains(folder: Path, sgseg: Path) -> None:

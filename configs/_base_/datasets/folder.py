@@ -25,7 +25,7 @@ train_dataloader = dict(
         root="data/folder",
         bands=3,
         transforms=[
-            dict(type=ResizeShortest, size=96),
+            dict(type=ResizeShortest, size=96, keep_rasters=True),
             dict(type=CropTo, size=96, random=True),
             dict(type=RandomFlip, prob=0.5),
             dict(type=PackInputs),
@@ -43,7 +43,7 @@ val_dataloader = dict(
         root="data/folder",
         bands=3,
         transforms=[
-            dict(type=ResizeShortest, size=96),
+            dict(type=ResizeShortest, size=96, keep_rasters=True),
             dict(type=CropTo, size=96),
             dict(type=PackInputs, with_labels=True),
         ],

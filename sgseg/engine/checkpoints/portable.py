@@ -1,4 +1,4 @@
-"""Store config and units in a checkpoint, so that it can be used without other files."""
+"""Store config, units and scale in a checkpoint, so that it can be used without other files."""
 
 from __future__ import annotations
 
@@ -40,10 +40,12 @@ def config_as_data(config: Config) -> dict[str, Any]:
 
 
 def add_origin(runner: Runner, checkpoint: dict[str, Any]) -> None:
-    """Put the config of a run, and the units of its training images, into a checkpoint."""
+    """Put the config of a run, and units and scale of its training images, into a checkpoint."""
     checkpoint["config"] = config_as_data(runner.cfg)
-    units = getattr(runner.train_dataloader.dataset, "units", None) or Units()
+    dataset = runner.train_dataloader.dataset
+    units = getattr(dataset, "units", None) or Units()
     checkpoint["meta"]["units"] = units.as_dict()
+    checkpoint["meta"]["scale"] = getattr(dataset, "scale", 1.0)
 
 
 def _modules(value: Any) -> Iterator[str]:

@@ -66,7 +66,7 @@ def _trained(run: Run, config: Config, minutes: float | None) -> dict[str, Any]:
         majority=majority_of(record),
         training_seconds=clock.seconds,
         minutes=minutes,
-        collapsed=sorted({warning["kind"] for warning in guard}),
+        collapsed=sorted({warning["kind"] for warning in guard if warning.get("over") is None}),
         epochs=epoch_records(run.folder),
         **{key: record[key] for key in _SCORES},
     )

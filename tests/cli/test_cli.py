@@ -34,6 +34,7 @@ TOOLS = {
     "baselines": "baselines",
     "headroom": "headroom",
     "demo": "demo",
+    "doctor": "doctor",
 }
 
 
@@ -55,7 +56,7 @@ def ran(capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, str]:
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command says what it does and shows one line that works: its arguments are known."""
     code, out = ran(capsys, command, "--help")
-    examples = re.findall(rf"^    sgseg {command} (.+?)$", out.replace("\\\n       ", ""), re.M)
+    examples = re.findall(rf"^    sgseg {command}\b(.*)$", out.replace("\\\n       ", ""), re.M)
     assert code == 0 and examples
     for example in examples if command != "prepare" else []:
         parse(command, *example.split())
@@ -72,7 +73,7 @@ def test_a_tool_is_its_command(
         runpy.run_path(str(ROOT / path), run_name="__main__")
     shown = capsys.readouterr().out
     _, out = ran(capsys, TOOLS[tool], "--help")
-    assert f"usage: python {path}" in shown and f"    python {path} " in shown
+    assert f"usage: python {path}" in shown and f"    python {path}" in shown
     options = [re.findall(r"--[a-z-]+", text.split("options:")[1]) for text in (shown, out)]
     assert options[0] == options[1]
 

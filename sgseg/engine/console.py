@@ -77,11 +77,12 @@ class RunConsole:
         logger.handlers[logger.handlers.index(stream)] = shown
 
 
-class _Shown(logging.Handler):
+class _Shown(logging.StreamHandler):  # mmengine's MLflow backend looks at a handler's stream
     """Warnings and errors as sentences, each once."""
 
     def __init__(self, console: Console, level: int) -> None:
-        super().__init__(level)
+        super().__init__(console.file)
+        self.setLevel(level)
         self.console = console
         self.addFilter(FilterDuplicateWarning("mmengine"))
 

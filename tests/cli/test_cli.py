@@ -152,13 +152,14 @@ def test_arguments_become_those_of_a_config() -> None:
 
     line = "x.py --data d --num-classes 5 --preset tiny --epochs 2 --label-map a#b --bands 4"
     line += " --value-range 0 9 --work-dir w --resume --amp --seed 7 --deterministic"
-    line += " --shares 0.7 0.3 --size 64"
+    line += " --shares 0.7 0.3 --size 64 --track wandb mlflow"
     args = parse("train", *line.split(), "--launcher", "slurm", "--cfg-options", "a.b=3")
     taken = arguments.config_arguments(args)
     assert taken == dict(
         data="d", num_classes=5, preset="tiny", epochs=2, label_map="a#b", bands=4,
         value_range=[0, 9], work_dir="w", amp=True, seed=7, deterministic=True,
         launcher="slurm", options={"a.b": 3}, shares=[0.7, 0.3], size=64,
+        track=["wandb", "mlflow"],
     )  # fmt: skip
     assert taken.keys() <= signature(build_config).parameters.keys()
     assert arguments.config_arguments(parse("browse", "x.py")).keys() == {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .inference import Segmenter
+    from .inference.trained import TrainedRun
 
 __version__ = "0.1.0"
 
@@ -23,3 +24,16 @@ def load(model: str | Path, **options: Any) -> Segmenter:
     if Path(model).suffix.lower() == ".onnx":
         return Segmenter.from_onnx(model, **options)
     return Segmenter(model, **options)
+
+
+def train(images: str | Path, classes: int, **options: Any) -> TrainedRun:
+    """Train on a folder of images: ``sgseg.train("my_photos", classes=5).segmenter("a.jpg")``.
+
+    Args:
+        images: the folder.
+        classes: number of clusters.
+        **options: of :func:`sgseg.inference.trained.train_folder`: ``epochs``, ``work_dir`` ...
+    """
+    from .inference.trained import train_folder
+
+    return train_folder(images, classes, **options)

@@ -25,6 +25,7 @@ __all__ = [
     "OPTIM_WRAPPER_CONSTRUCTORS",
     "REGISTRIES",
     "TRANSFORMS",
+    "VISBACKENDS",
     "arguments_of",
     "find",
     "is_a",
@@ -45,6 +46,7 @@ HOOKS = _child("HOOKS", "sgseg.engine")
 LOG_PROCESSORS = _child("LOG_PROCESSORS", "sgseg.engine")
 LOOPS = _child("LOOPS", "sgseg.engine")
 OPTIM_WRAPPERS = _child("OPTIM_WRAPPERS", "sgseg.engine")
+VISBACKENDS = _child("VISBACKENDS", "sgseg.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child("OPTIM_WRAPPER_CONSTRUCTORS", "sgseg.engine")
 
 # Nothing of ours is in these yet; they exist so that a name given as text is looked up in
@@ -61,14 +63,13 @@ _INHERITED = [
         "RUNNERS",
         "RUNNER_CONSTRUCTORS",
         "STRATEGIES",
-        "VISBACKENDS",
         "VISUALIZERS",
         "WEIGHT_INITIALIZERS",
     )
 ]
 _CHILDREN = (
     *(MODELS, DATASETS, DATA_SAMPLERS, TRANSFORMS, METRICS, HOOKS, LOG_PROCESSORS, LOOPS),
-    *(OPTIM_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, *_INHERITED),
+    *(OPTIM_WRAPPERS, OPTIM_WRAPPER_CONSTRUCTORS, VISBACKENDS, *_INHERITED),
 )
 REGISTRIES: tuple[Registry, ...] = (*_CHILDREN, *(each.parent for each in _CHILDREN))
 """All that a config can name a class of, mmengine's included."""

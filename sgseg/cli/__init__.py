@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from .failures import fail, interruptible
 COMMANDS = (
     *("demo", "train", "test", "predict", "export"),
     *("prepare", "verify", "browse", "config", "plan"),
-    *("baselines", "headroom", "superpixels", "tables"),
+    *("baselines", "headroom", "superpixels", "tables", "doctor"),
 )
 
 
@@ -69,7 +70,7 @@ def _run(given: Sequence[str], prog: str | None, debug: bool) -> int:
     prog = prog or f"sgseg {name}"
     parser = ArgumentParser(
         prog,
-        description=(command.__doc__ or "").replace(f"sgseg {name} ", f"{prog} "),
+        description=re.sub(rf"\bsgseg {name}\b", prog, command.__doc__ or ""),
         formatter_class=RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)

@@ -29,6 +29,9 @@ SHARED: dict[str, dict[str, Any]] = {
         nargs="+", type=float, help="rough part of the pixels of each cluster: 0.65 0.2 0.15"
     ),
     "--size": dict(type=int, help="shorter side of the images in pixels; default the config's"),
+    "--track": dict(
+        nargs="+", default=(), metavar="TRACKER", help="also to tensorboard, wandb, mlflow"
+    ),
     "--value-range": dict(
         nargs=2, type=float, metavar=("LOW", "HIGH"), help="samples that are 0 and 1"
     ),
@@ -50,7 +53,7 @@ def config_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a command that :func:`sgseg.training.build_config` takes, by its names."""
     names = {
         *("data", "num_classes", "label_map", "bands", "value_range", "epochs", "work_dir"),
-        *("seed", "amp", "deterministic", "launcher", "preset", "shares", "size"),
+        *("seed", "amp", "deterministic", "launcher", "preset", "shares", "size", "track"),
     }
     taken = {name: value for name, value in vars(args).items() if name in names}
     return taken | dict(options=args.cfg_options) if "cfg_options" in args else taken

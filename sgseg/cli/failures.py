@@ -36,6 +36,7 @@ _ADVICE = {
 }
 """What to do about what the system says."""
 _FULL = re.compile(r"out of memory|can't allocate memory|killed by signal: Killed", re.I)
+_OF_ALL = re.compile(r"Rank \d+ of \d+: ")
 _REMOTE = re.compile(r'^\s*File "(?P<path>.+)", line \d+, in .+\n\s*(?P<code>.*)$', re.M)
 
 
@@ -85,7 +86,10 @@ def fail(error: BaseException, debug: bool = False) -> int:
     if debug:
         traceback.print_exception(error)
         return 1
-    print(f"Error: {sentence(error) or _fault(error)}", file=sys.stderr)
+    said = sentence(error)
+    # What all processes of a run agreed on is said by the first of them.
+    if not (said and _OF_ALL.match(said) and os.environ.get("RANK", "0") != "0"):
+        print(f"Error: {said or _fault(error)}", file=sys.stderr)
     return 1
 
 

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--cluster", default="local", help="where the runs are done: local or slurm")
     slurm = dict(default={}, metavar="KEY=VALUE", help="partition=NAME ...")
     add("--slurm", **SHARED["--cfg-options"] | slurm)
+    add_shared(parser, "--track")
     add("--work-dir", default="work_dirs/tables", help="where runs and tables go")
     add("--cfg-options", **SHARED["--cfg-options"] | dict(default={}, help="of every row"))
     add("--dry-run", action="store_true", help="say what would run, and for how long")
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print("\n".join(tables.plan(tables.entries(request))))
         return 0
-    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm)
+    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm, args.track)
     try:
         return int(tables.reproduce(request, jobs, print, args.report_only) > 0)
     except KeyboardInterrupt:

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shared(parser, "--amp")
     parser.add_argument("--seed", type=int, help="seed of the whole run; default 0")
     parser.add_argument("--deterministic", action="store_true", help="repeatable on a GPU too")
-    add_shared(parser, "--cfg-options", "--launcher", "--verbose")
+    add_shared(parser, "--cfg-options", "--launcher", "--track", "--verbose")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -35,6 +35,7 @@ class Jobs:
         gpus: numbers of this machine's GPUs that runs take in turn, as CUDA counts them.
         slurm: parameters of submitit's executor without their ``slurm_``: ``partition``,
             ``timeout_min``, ``gpus_per_node``, ``cpus_per_task`` ...
+        track: trackers that every run reports to; a result does not depend on them.
 
     Raises:
         ValueError: for an unknown cluster, a count below 1, or what the cluster does not take.
@@ -44,6 +45,7 @@ class Jobs:
     count: int | None = None
     gpus: Sequence[str] = ()
     slurm: Mapping[str, Any] = field(default_factory=dict)
+    track: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.cluster not in get_args(Cluster):
@@ -88,7 +90,7 @@ class Jobs:
         except NameError as error:
             raise ValueError(f"--slurm: {error}") from error
         with ctrl_c_stays_here():  # this process tells the jobs by stop()
-            return executor.submit(_Job(), run)
+            return executor.submit(_Job(self.track), run)
 
     def stop(self, jobs: Sequence[Any], patience: float = 20.0) -> None:
         """Let jobs save and leave; wait for those of this machine, so many seconds."""
@@ -119,10 +121,13 @@ class Jobs:
 class _Job:
     """What submitit pickles and calls in the process of a run."""
 
+    def __init__(self, track: Sequence[str] = ()) -> None:
+        self.track = tuple(track)
+
     def __call__(self, run: Run) -> None:
         # submitit lets SIGTERM pass; a training saves and leaves on it, anything else ends.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        work(run)
+        work(run, self.track)
 
     def checkpoint(self, run: Run) -> Any:
         """The job that Slurm queues anew when the time is over, or others come first."""

@@ -7,6 +7,7 @@ on from the newest checkpoint.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,19 @@ _SCORES = ("accuracy", "miou", "named_accuracy", "protocol")
 """What a result takes from the record of an evaluation."""
 
 
-def work(run: Run) -> None:
-    """Finish a run and write its ``result.json``; wait for a process that is at it already."""
+def work(run: Run, track: Sequence[str] = ()) -> None:
+    """Finish a run and write its ``result.json``; wait for a process that is at it already.
+
+    Args:
+        run: which.
+        track: trackers that it reports to, see :func:`sgseg.engine.tracking.add_trackers`.
+    """
     with run.lock():
         if run.result() is not None:
             return
         row = read_json(run.row_folder / "row.json")
-        config = build_config(run.row_folder / "config.py", work_dir=str(run.folder), seed=run.seed)
+        place: dict[str, Any] = dict(work_dir=str(run.folder), seed=run.seed, track=track)
+        config = build_config(run.row_folder / "config.py", **place)
         if row["baseline"] is None:
             result = _trained(run, config, row["minutes"])
         else:
@@ -66,7 +73,7 @@ def _trained(run: Run, config: Config, minutes: float | None) -> dict[str, Any]:
         majority=majority_of(record),
         training_seconds=clock.seconds,
         minutes=minutes,
-        collapsed=sorted({warning["kind"] for warning in guard}),
+        collapsed=sorted({warning["kind"] for warning in guard if warning.get("over") is None}),
         epochs=epoch_records(run.folder),
         **{key: record[key] for key in _SCORES},
     )

@@ -22,6 +22,7 @@ from .hooks.superpixel_pictures import SuperpixelPictureHook
 from .hooks.trial import NodeTrialHook
 from .log_lines import WindowLogProcessor
 from .optim import CPUAmpOptimWrapper, ModuleLRConstructor
+from .tracking import MLflowBackend, WandbBackend
 from .untrained import UntrainedLoop
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "LabelFreeHook",
     "LabelFreeStoppingHook",
     "LateScalarsHook",
+    "MLflowBackend",
     "ModuleLRConstructor",
     "NodeTrialHook",
     "PeakMemoryHook",
@@ -50,5 +52,6 @@ __all__ = [
     "TrainingClockHook",
     "TrainingStageHook",
     "UntrainedLoop",
+    "WandbBackend",
     "WindowLogProcessor",
 ]

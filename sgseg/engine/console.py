@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from logging.handlers import MemoryHandler
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,8 @@ from rich.console import Console
 
 _OF_MMENGINE_ALONE = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
 """Warnings about mmengine's own calls, of which nobody who uses it can do anything."""
+_OF_TORCH_ALONE = r"torch\.distributed\.nn\.functional\.all_reduce is deprecated"
+"""Said of a call of ours, each step, on every process of a run of several."""
 _KEPT = 10_000
 """Log lines from before there is a log file."""
 
@@ -35,6 +38,7 @@ class RunConsole:
         self.console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
         self._early = MemoryHandler(_KEPT, flushLevel=logging.CRITICAL + 1)
         self._logger: MMLogger | None = None
+        self._filters = warnings.catch_warnings()
 
     @property
     def live(self) -> bool:
@@ -42,6 +46,8 @@ class RunConsole:
         return self.console.is_terminal and not self.verbose and is_main_process()
 
     def __enter__(self) -> RunConsole:
+        self._filters.__enter__()
+        warnings.filterwarnings("ignore", _OF_TORCH_ALONE, FutureWarning)
         if not self.verbose:
             self._logger = MMLogger.get_instance(f"sgseg_{uuid4().hex[:8]}")
             self._show_warnings_alone(self._logger)
@@ -49,6 +55,7 @@ class RunConsole:
         return self
 
     def __exit__(self, *error: Any) -> None:
+        self._filters.__exit__(None, None, None)
         if self._logger is not None and self._early in self._logger.handlers:
             self._logger.handlers.remove(self._early)
 
@@ -77,11 +84,12 @@ class RunConsole:
         logger.handlers[logger.handlers.index(stream)] = shown
 
 
-class _Shown(logging.Handler):
+class _Shown(logging.StreamHandler):  # mmengine's MLflow backend looks at a handler's stream
     """Warnings and errors as sentences, each once."""
 
     def __init__(self, console: Console, level: int) -> None:
-        super().__init__(level)
+        super().__init__(console.file)
+        self.setLevel(level)
         self.console = console
         self.addFilter(FilterDuplicateWarning("mmengine"))
 

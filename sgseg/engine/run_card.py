@@ -32,6 +32,7 @@ _PACKAGES = (
 _NOT_COMPUTED = (
     *("work_dir", "resume", "load_from", "launcher", "experiment_name", "processes"),
     *("sync_bn", "model_wrapper_cfg"),  # set by the devices there are
+    "visualizer",
 )
 """Keys that say where a run is, not what it computes: not part of its hash."""
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from ..config_files import read_config
 from ..datasets import ImageFolder, LabelledFolder
+from ..engine.tracking import add_trackers
 from ..registry import find, is_a
 from .batch import TOTAL, settle_stated, share_batch
 from .length import check_length, set_length
@@ -45,6 +46,7 @@ def build_config(
     value_range: Sequence[float] | None = None,
     shares: Sequence[float] | None = None,
     size: int | None = None,
+    track: Sequence[str] = (),
     training: bool = True,
 ) -> Config:
     """Load a config and set every place that depends on the arguments.
@@ -76,6 +78,7 @@ def build_config(
         shares: rough part of the pixels that each cluster has, see :func:`set_shares`; their
             number is the number of clusters.
         size: shorter side in pixels at which images are trained and scored; default the config's.
+        track: trackers that the run reports to, see :func:`sgseg.engine.tracking.add_trackers`.
         training: whether it is to train: ``total_batch_size`` is then shared by the processes.
 
     Raises:
@@ -116,6 +119,7 @@ def build_config(
                 f"--epochs {stated} alone keeps the proportions of the schedule"
             )
         set_length(config, epochs, trial=True)
+    add_trackers(config, track)
     merge_options(config, options)
     check_settings(config)
     if training:

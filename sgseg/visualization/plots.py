@@ -1,9 +1,8 @@
-"""Loss curves and confusion matrices as PNG files."""
+"""Confusion matrices and tables as PNG files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,61 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches."""
     from matplotlib.figure import Figure  # heavy, and needed only where something is drawn
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def read_curves(files: Iterable[str | Path]) -> dict[str, tuple[list[int], list[float]]]:
-    """Every logged scalar of a run, over the training steps done by then.
-
-    Args:
-        files: mmengine's ``scalars.json``, one JSON object a line: of the run, and of the runs
-            that resumed it, the oldest first. Where one begins, what an older one logged from
-            that step on belongs to training that was thrown away.
-
-    Returns:
-        Name -> steps and values.
-    """
-    entries: list[dict[str, Any]] = []
-    for path in files:
-        own = []
-        for line in Path(path).read_text(encoding="utf-8").splitlines():
-            try:
-                own.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue  # cut off by a kill
-        if own:
-            entries = [entry for entry in entries if entry["step"] < own[0]["step"]] + own
-    series: dict[str, tuple[list[int], list[float]]] = {}
-    for entry in entries:
-        for name, value in entry.items():
-            if name not in ("iter", "step", "epoch") and isinstance(value, (int, float)):
-                steps, values = series.setdefault(name, ([], []))
-                steps.append(int(entry["step"]))
-                values.append(float(value))
-    return series
-
-
-def plot_curves(files: Iterable[str | Path], out: str | Path) -> None:
-    """Draw every logged scalar over the training steps.
-
-    Args:
-        files: see :func:`read_curves`.
-        out: the PNG to write.
-    """
-    series = read_curves(files)
-    names = sorted(series, key=lambda name: (not name.startswith("loss"), name))
-    columns = 4
-    rows = max(1, -(-len(names) // columns))
-    figure = _figure(3.2 * columns, 2.1 * rows)
-    for place, name in enumerate(names):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        axes.plot(*series[name], lw=1)
-        axes.set_title(name, fontsize=9)
-        axes.tick_params(labelsize=7)
-    figure.savefig(out, dpi=100)
 
 
 def plot_confusion(
@@ -82,7 +31,7 @@ def plot_confusion(
     counts = np.asarray(confusion, np.float64)
     order = sorted(range(len(counts)), key=lambda c: (mapping[c] < 0, mapping[c], c))
     share = (counts / np.maximum(counts.sum(0), 1))[order]
-    figure = _figure(2.5 + 0.5 * share.shape[1], 1.8 + 0.42 * share.shape[0])
+    figure = new_figure(2.5 + 0.5 * share.shape[1], 1.8 + 0.42 * share.shape[0])
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(share):
@@ -106,7 +55,7 @@ def plot_table(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) 
             a seed), ``majority`` (or None).
         out: the PNG to write.
     """
-    figure = _figure(7.0, 1.5 + 0.32 * max(len(lines), 1))
+    figure = new_figure(7.0, 1.5 + 0.32 * max(len(lines), 1))
     axes = figure.add_subplot()
     shown = dict(paper=("D", "black"), last=("o", "tab:blue"), untrained=("x", "tab:grey"))
     names = dict(paper="paper", last="last epoch, mean and deviation", untrained="untrained")
@@ -143,7 +92,7 @@ def plot_cost(title: str, lines: Sequence[Mapping[str, Any]], out: str | Path) -
             ``majority`` (or None).
         out: the PNG to write.
     """
-    figure = _figure(6.0, 4.0)
+    figure = new_figure(6.0, 4.0)
     axes = figure.add_subplot()
     for line in lines:
         if not line["last"] or not line["epoch_seconds"]:

@@ -34,6 +34,7 @@ TOOLS = {
     "baselines": "baselines",
     "headroom": "headroom",
     "demo": "demo",
+    "doctor": "doctor",
 }
 
 
@@ -55,7 +56,7 @@ def ran(capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, str]:
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command says what it does and shows one line that works: its arguments are known."""
     code, out = ran(capsys, command, "--help")
-    examples = re.findall(rf"^    sgseg {command} (.+?)$", out.replace("\\\n       ", ""), re.M)
+    examples = re.findall(rf"^    sgseg {command}\b(.*)$", out.replace("\\\n       ", ""), re.M)
     assert code == 0 and examples
     for example in examples if command != "prepare" else []:
         parse(command, *example.split())
@@ -72,7 +73,7 @@ def test_a_tool_is_its_command(
         runpy.run_path(str(ROOT / path), run_name="__main__")
     shown = capsys.readouterr().out
     _, out = ran(capsys, TOOLS[tool], "--help")
-    assert f"usage: python {path}" in shown and f"    python {path} " in shown
+    assert f"usage: python {path}" in shown and f"    python {path}" in shown
     options = [re.findall(r"--[a-z-]+", text.split("options:")[1]) for text in (shown, out)]
     assert options[0] == options[1]
 
@@ -151,13 +152,14 @@ def test_arguments_become_those_of_a_config() -> None:
 
     line = "x.py --data d --num-classes 5 --preset tiny --epochs 2 --label-map a#b --bands 4"
     line += " --value-range 0 9 --work-dir w --resume --amp --seed 7 --deterministic"
-    line += " --shares 0.7 0.3 --size 64"
+    line += " --shares 0.7 0.3 --size 64 --track wandb mlflow"
     args = parse("train", *line.split(), "--launcher", "slurm", "--cfg-options", "a.b=3")
     taken = arguments.config_arguments(args)
     assert taken == dict(
         data="d", num_classes=5, preset="tiny", epochs=2, label_map="a#b", bands=4,
         value_range=[0, 9], work_dir="w", amp=True, seed=7, deterministic=True,
         launcher="slurm", options={"a.b": 3}, shares=[0.7, 0.3], size=64,
+        track=["wandb", "mlflow"],
     )  # fmt: skip
     assert taken.keys() <= signature(build_config).parameters.keys()
     assert arguments.config_arguments(parse("browse", "x.py")).keys() == {

@@ -105,6 +105,17 @@ def test_a_command_fails_in_one_sentence(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_what_all_ranks_agreed_on_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first process; another's own error is said by itself."""
+    common, own = FileNotFoundError(2, "x", "Rank 0 of 2: a"), FileNotFoundError(2, "x", "a")
+    for rank, said in (("0", 2), ("1", 1)):
+        monkeypatch.setenv("RANK", rank)
+        assert [fail(common), fail(own)] == [1, 1]
+        assert capsys.readouterr().err.count("Error: ") == said
+
+
 SLOW = """
 import signal, sys, time
 import sgseg.cli, sgseg.cli.browse as browse

@@ -98,7 +98,7 @@ def result_of_a_baseline(run: Run) -> None:
 
 def test_runs_on_slurm(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All are queued at once with the parameters given, and their results are waited for."""
-    monkeypatch.setattr(module, "_Job", lambda: result_of_a_baseline)
+    monkeypatch.setattr(module, "_Job", lambda track: result_of_a_baseline)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     jobs = Jobs("slurm", slurm=dict(partition="gpu", gpus_per_node=1, timeout_min=90))
     assert jobs.slots(50) == [None] * 50

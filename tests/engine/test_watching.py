@@ -182,7 +182,7 @@ class Said:
 
 
 def test_the_guard_speaks_once_until_it_is_over(tmp_path: Path) -> None:
-    """Every ``interval`` steps of a long epoch; again only after a recovery."""
+    """Every ``interval`` steps of a long epoch; a recovery is said, and then it may speak again."""
     buffer = HistoryBuffer()
     runner: Any = SimpleNamespace(
         model=SimpleNamespace(stage="joint"),
@@ -203,7 +203,12 @@ def test_the_guard_speaks_once_until_it_is_over(tmp_path: Path) -> None:
         guard.after_train_epoch(runner)
         runner.epoch += 1
         said.append(len(runner.logger.lines))
-    assert said == [0, 1, 1, 2]
+    assert said == [0, 1, 2, 3] and "is over in epoch 3" in runner.logger.lines[1]
+    assert [w["over"] for w in json.loads((tmp_path / "guard.json").read_text())] == [3, None]
+    runner.model.stage = "superpixel"  # which does not show the clusters: nothing is taken back
+    guard.before_train_epoch(runner)
+    guard.after_train_epoch(runner)
+    assert len(runner.logger.lines) == 3
 
 
 def test_the_guard_forgets_what_is_trained_anew(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ ADVICE = {
     ),
 }
 """Kind of collapse -> what was seen, and what to change."""
+SEEN_BY = dict(
+    one_cluster="largest_class",
+    no_information="mutual_information",
+    dead_superpixels="live_superpixels",
+)
+"""Kind of collapse -> the diagnostic that shows it; not every stage has it."""
 
 
 def verdicts(
@@ -66,7 +72,8 @@ class CollapseGuardHook(Hook):
 
     Looks at the diagnostics that every step logs, averaged over its last steps and all processes:
     every ``interval`` steps and at the end of each epoch. Each kind is said once until it is
-    over. Warnings are kept in ``guard.json``, so that a table can name the collapsed runs.
+    over, which is said too. Warnings are kept in ``guard.json``, with the epoch in which what they
+    warn of was ``over`` (None: it is not), so that a table can name the runs that stayed collapsed.
 
     The first epoch of a part's training is judged at its end alone: nothing that starts at random
     has information before.
@@ -108,6 +115,10 @@ class CollapseGuardHook(Hook):
         if path.is_file():
             said = read_json(path)
             self.warnings = [entry for entry in said if entry["step"] <= runner.iter]
+            for entry in self.warnings:
+                if (entry.get("over") or 0) > runner.epoch:
+                    entry["over"] = None  # in an epoch that is trained anew
+            self._open = {entry["kind"] for entry in self.warnings if entry.get("over") is None}
             self._write(path.parent)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -148,17 +159,29 @@ class CollapseGuardHook(Hook):
         collapses = verdicts(means, self.limits, getattr(backbone, "num_superpixels", None))
         for kind in collapses.keys() - self._open:
             self._warn(runner, kind, collapses[kind], step)
-        self._open = set(collapses)
+        over = {kind for kind in self._open - collapses.keys() if SEEN_BY[kind] in means}
+        for kind in over:
+            self._take_back(runner, kind)
+        self._open = self._open - over | collapses.keys()
 
     def _warn(self, runner: Runner, kind: str, value: float, step: int) -> None:
         seen, change = ADVICE[kind]
         text = seen.format(value=value, limit=self.limits[kind])
         epoch = runner.epoch + 1
         runner.logger.warning(f"COLLAPSE in epoch {epoch}: {text}. What may help: {change}")
-        self.warnings.append(dict(kind=kind, epoch=epoch, step=step, value=value))
+        self.warnings.append(dict(kind=kind, epoch=epoch, step=step, value=value, over=None))
         self._write(Path(runner.work_dir))
         if self.stop:
             runner.train_loop.stop_training = True
+
+    def _take_back(self, runner: Runner, kind: str) -> None:
+        (last,) = [entry for entry in self.warnings if entry["kind"] == kind][-1:]
+        last["over"] = runner.epoch + 1
+        runner.logger.warning(
+            f"The collapse of epoch {last['epoch']} ({kind.replace('_', ' ')}) is over in epoch "
+            f"{last['over']}"
+        )
+        self._write(Path(runner.work_dir))
 
     @master_only
     def _write(self, work_dir: Path) -> None:

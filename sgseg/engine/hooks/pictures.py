@@ -1,7 +1,8 @@
-"""Strips of pictures during training: input, superpixels, node features, prediction, truth."""
+"""Pictures during training: what the model makes of some images, its clusters, the curves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ...io.images import write_png
 from ...ops.superpixel import labels as superpixel_labels
 from ...registry import HOOKS
 from ...visualization import (
+    ClusterSheet,
     captioned,
     draw_borders,
     features_as_rgb,
@@ -27,67 +29,146 @@ from ...visualization import (
     to_display,
 )
 from ..distributed import unwrapped
+from .stage import TrainingStageHook
 
 _NO_CLASS = 254
 """Drawn black: clusters without a class; 255 are pixels without a label."""
+
+_UNLABELLED = 6
+"""Times that a run without an evaluation is drawn: it takes as long as some training steps."""
 
 
 @HOOKS.register_module()
 class PictureHook(Hook):
     """Write ``pictures/epoch_N.png`` after an evaluation, and curves and confusion beside it.
 
+    Without labels there is no evaluation: images of the training set are drawn six times in a run,
+    in epochs in which the head trained, and ``clusters.png`` shows each cluster with the crops that
+    belong to it most surely.
+
     Args:
-        count: images in a strip, taken evenly over the evaluated set.
+        count: images in a strip, taken evenly over the set.
         interval: epochs between strips; 0: none while training, so ``sgseg test`` alone draws.
+        surveyed: images that crops of the clusters are taken from.
     """
 
     # After the record (LOW), whose class table colours the clusters.
     priority = 75
 
-    def __init__(self, count: int = 6, interval: int = 1) -> None:
+    def __init__(self, count: int = 6, interval: int = 1, surveyed: int = 24) -> None:
         self.count = count
         self.interval = interval
+        self.surveyed = surveyed
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Draw an epoch of a run that has no evaluation, for want of labels."""
+        epoch, seldom = runner.epoch + 1, -(-runner.max_epochs // _UNLABELLED)
+        headless = getattr(unwrapped(runner.model), "stage", None) == "superpixel"
+        if runner.val_loop is None and not headless and self._due(runner, epoch, seldom):
+            self._draw_unlabelled(runner, epoch)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw the epoch that was just evaluated."""
-        last = runner.epoch == runner.max_epochs
-        if self.interval and (last or runner.epoch % self.interval == 0):
+        if self._due(runner, runner.epoch):
             self._draw(runner, runner.val_dataloader, runner.val_evaluator, runner.epoch)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw the checkpoint that was just evaluated."""
         self._draw(runner, runner.test_dataloader, runner.test_evaluator, None)
 
+    def _due(self, runner: Runner, epoch: int, at_least: int = 1) -> bool:
+        """Whether an epoch is drawn; the last one always is, unless none is."""
+        if not self.interval:
+            return False
+        return epoch % max(self.interval, at_least) == 0 or epoch == runner.max_epochs
+
+    @master_only
+    def _draw_unlabelled(self, runner: Runner, epoch: int) -> None:
+        dataset, model = runner.train_dataloader.dataset, unwrapped(runner.model)
+        batch = default_collate([dataset[i] for i in evenly(len(dataset), self.count)])
+        batch.pop("gt", None)  # of a training set that has labels for a loss mask alone
+        folder = self._folder(runner)
+        clusters = runner.cfg.model.decode_head.num_classes
+        legend = [(f"cluster {n}", palette(clusters)[n]) for n in range(clusters)]
+        strip = captioned(strip_of(model, batch), legend, [])
+        write_png(folder / f"epoch_{epoch:03d}.png", strip)
+        runner.visualizer.add_image("predictions", strip, step=runner.iter)
+        items = (dataset[i]["inputs"] for i in evenly(len(dataset), self.surveyed))
+        sheet = cluster_sheet(model, items)
+        write_png(folder / "clusters.png", sheet)
+        runner.visualizer.add_image("clusters", sheet, step=runner.iter)
+        self._draw_curves(runner, folder)
+
     @master_only
     def _draw(self, runner: Runner, loader: Any, evaluator: Any, epoch: int | None) -> None:
         records = [metric.record for metric in evaluator.metrics if hasattr(metric, "record")]
         mapping = np.asarray(records[0]["mapping"]) if records else None
-        model = unwrapped(runner.model)
-        count = min(self.count, len(loader.dataset))
-        chosen = np.linspace(0, len(loader.dataset) - 1, count).astype(int)
-        batch = default_collate([loader.dataset[int(index)] for index in chosen])
+        model, dataset = unwrapped(runner.model), loader.dataset
+        batch = default_collate([dataset[i] for i in evenly(len(dataset), self.count)])
         strip = strip_of(model, batch, mapping)
         if records:
-            classes = loader.dataset.metainfo["classes"]
+            classes = dataset.metainfo["classes"]
             strip = captioned(strip, list(zip(classes, palette(len(classes)), strict=False)), [])
-        folder = Path(runner.work_dir) / "pictures"
-        folder.mkdir(exist_ok=True)
+        folder = self._folder(runner)
         name = "test" if epoch is None else f"epoch_{epoch:03d}"
         write_png(folder / f"{name}.png", strip)
         runner.visualizer.add_image("predictions", strip, step=runner.iter if epoch else 0)
         if records:
             confusion = records[0]["confusion"]
             plot_confusion(confusion, mapping.tolist(), classes, folder / f"{name}_confusion.png")
+        if epoch is not None:
+            self._draw_curves(runner, folder)
+
+    @staticmethod
+    def _folder(runner: Runner) -> Path:
+        folder = Path(runner.work_dir) / "pictures"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @staticmethod
+    def _draw_curves(runner: Runner, folder: Path) -> None:
         # Of this run and of those that it resumed: their folders are named by the time.
         logged = sorted(Path(runner.work_dir).glob("*/vis_data/scalars.json"))
-        if epoch is not None and logged:
-            plot_curves(logged, folder / "curves.png")
+        stages = [hook.stages for hook in runner.hooks if isinstance(hook, TrainingStageHook)]
+        steps = len(runner.train_dataloader) if runner.iter else 1
+        plot_curves(logged, folder / "curves.png", steps, stages[0] if stages else ())
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """So many numbers, or all there are, evenly spread over 0 ... length - 1."""
+    return np.linspace(0, length - 1, min(count, length)).astype(int).tolist()
+
+
+@torch.no_grad()
+def cluster_sheet(model: torch.nn.Module, images: Iterable[torch.Tensor]) -> np.ndarray:
+    """What :class:`.ClusterSheet` shows of a segmentor.
+
+    Args:
+        model: a segmentor.
+        images: (C, H, W) each, as the data set gives them.
+
+    Returns:
+        RGB picture, uint8.
+    """
+    training, sheet = model.training, None
+    model.eval()
+    for image in images:
+        seen = model.data_preprocessor(dict(inputs=image[None]), False)["inputs"]
+        probability = model.probability(seen)[0].float().cpu().numpy()  # (K, H, W)
+        sheet = sheet or ClusterSheet(len(probability))
+        sheet.add(to_display(image.numpy().transpose(1, 2, 0)), probability)
+    model.train(training)
+    if sheet is None:
+        raise ValueError("no image to look for clusters in: give a data set that has some")
+    return sheet.picture()
 
 
 def strip_of(
     model: torch.nn.Module, batch: dict[str, Any], mapping: np.ndarray | None = None
 ) -> np.ndarray:
     """One row an image of what the model makes of a batch.
+
+    Superpixels and node features are shown where the prediction rests on them.
 
     Args:
         model: a segmentor.
@@ -107,17 +188,18 @@ def strip_of(
     colours = palette(_NO_CLASS)  # of all classes, those that no cluster has too
     if mapping is not None:
         clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
-    if state.superpixels is not None:
+    used = state.superpixels is not None and getattr(model, "reads_nodes", True)
+    if used:
         owners = superpixel_labels(state.superpixels.assignment).cpu().numpy()  # (B, H, W)
     rows, titles = [], []
     for number, raw in enumerate(batch["inputs"].cpu().numpy().transpose(0, 2, 3, 1)):
         image = to_display(raw)
         row, titles = [image], ["input"]
-        if state.superpixels is not None:
+        if used:
             row += [draw_borders(image, owners[number])]
             row += [features_as_rgb(state.projected[number].float().cpu().numpy())]
             titles += ["superpixels", "node features"]
-        row += [overlay(image, clusters[number], colours, 0.8)]
+        row += [overlay(image, clusters[number], colours, 0.8 if "gt" in batch else 0.5)]
         titles += ["prediction"]
         if "gt" in batch:
             row += [colours[batch["gt"][number].cpu().numpy() & 0xFF]]

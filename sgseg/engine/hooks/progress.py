@@ -23,6 +23,8 @@ STAGES = dict(
     decode_head="head",
 )
 """Stage -> what trains in it, for a person."""
+_NUMBERS = ("live_superpixels", "mutual_information", "largest_class", "loss")
+"""Scalars of the training that a person is shown."""
 
 
 class ProgressHook(Hook):
@@ -52,6 +54,7 @@ class ProgressHook(Hook):
         self._stage = ""
         self._marks: list[tuple[float, int]] = []
         self._epoch = -1
+        self._seen: dict[str, int] = {}
 
     def __enter__(self) -> ProgressHook:
         return self
@@ -77,7 +80,12 @@ class ProgressHook(Hook):
         now = (time.monotonic(), runner.iter)
         # The pace is that of this stage, evaluations included: since the epoch before, or here.
         self._marks = [now] if stage != self._stage else [*self._marks[-1:], now]
-        self._stage, self._epoch, self._begun = stage, runner.epoch, runner.iter
+        self._stage, self._epoch = stage, runner.epoch
+        scalars = runner.message_hub.log_scalars
+        self._seen = {
+            name: len(scalars[f"train/{name}"].data[0]) if f"train/{name}" in scalars else 0
+            for name in _NUMBERS
+        }
         self._show(runner, runner.iter)
 
     def after_train_iter(
@@ -107,14 +115,14 @@ class ProgressHook(Hook):
                 description=self._title(runner),
                 completed=step,
                 left=self._left(step, runner.max_iters),
-                numbers=", ".join(self._numbers(runner, step)),
+                numbers=", ".join(self._numbers(runner)),
             )
 
     def _finish_line(self, runner: Runner) -> None:
         """A line of the epoch that is over, where no bar is shown."""
         if self._epoch < 0 or self.console.live or self.console.verbose:
             return
-        numbers = ", ".join(self._numbers(runner, runner.iter))
+        numbers = ", ".join(self._numbers(runner))
         left = self._left(runner.iter, runner.max_iters)
         self.console.say("  ".join(filter(None, [self._title(runner), numbers, left])))
         self._epoch = -1
@@ -131,14 +139,13 @@ class ProgressHook(Hook):
             return ""
         return f"{clock((time.monotonic() - since) / (step - first) * (total - step))} left"
 
-    def _numbers(self, runner: Runner, step: int) -> list[str]:
+    def _numbers(self, runner: Runner) -> list[str]:
         """The numbers that say whether a stage does well, with their units."""
-        hub, steps = runner.message_hub.log_scalars, max(step - self._begun, 1)
-        means = {
-            name: float(hub[f"train/{name}"].mean(steps))
-            for name in ("live_superpixels", "mutual_information", "largest_class", "loss")
-            if f"train/{name}" in hub
-        }
+        means = {}
+        for name, seen in self._seen.items():
+            buffer = runner.message_hub.log_scalars.get(f"train/{name}")
+            if buffer is not None and len(buffer.data[0]) > seen:  # in this epoch
+                means[name] = float(buffer.mean(len(buffer.data[0]) - seen))
         said = []
         if self._stage != "superpixel":
             if "mutual_information" in means:

@@ -29,6 +29,7 @@ from .classes import NO_TABLE, ClassTable, class_table
 from .images import ImageLike, Reader, are_many, is_raster
 from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
 from .result import Segmentation
+from .splits import SplitNetwork, keys_after, name_table
 from .tiling import blend, enlarged, image_statistics, resized, to_unit
 from .working_size import WorkingSize
 
@@ -79,6 +80,7 @@ class Segmenter:
         units: what the numbers of its training images meant.
         open: an image as rows in these units, see :meth:`Reader.open`.
         named: whether an evaluation of these very weights named the classes.
+        weights: digest of the checkpoint's weights; empty for an exported model.
     """
 
     def __init__(
@@ -109,9 +111,10 @@ class Segmenter:
         reader = Reader(network.bands, Units.of(meta.get("units")), value_range)
         usual, trained = used.get("predict_side") or 0, meta.get("scale", 1.0)
         size = WorkingSize.checked(usual, trained, side, scale)
-        self._set_up(network, table, reader, size, tile, overlap, names, palette)
         described = json.dumps(config_as_data(used)["model"], sort_keys=True, default=str)
-        self.identity = short_digest(weights_sha256(saved["state_dict"]) + described + precision)
+        self.weights = weights_sha256(saved["state_dict"])
+        self.identity = short_digest(self.weights + described + precision)
+        self._set_up(network, table, reader, size, tile, overlap, names, palette)
 
     @classmethod
     def from_onnx(
@@ -140,8 +143,8 @@ class Segmenter:
         reader = Reader(network.bands, Units.of(about.get("units")), value_range)
         segmenter = cls.__new__(cls)
         size = WorkingSize.checked(about["side"], about.get("scale", 1.0), side, scale)
+        segmenter.weights, segmenter.identity = "", short_digest(Path(path).read_bytes())
         segmenter._set_up(network, table, reader, size, tile, overlap, names, palette)
-        segmenter.identity = short_digest(Path(path).read_bytes())
         return segmenter
 
     def _set_up(
@@ -182,27 +185,28 @@ class Segmenter:
         return self.size.usual if self.size.side is None else self.size.side
 
     def rename(self, names: Names) -> None:
-        """Name the classes; those of one name become one class.
+        """Name the classes; those of one name become one class, a split cluster several.
 
         Args:
             names: of every value of the label maps, ``{"0": "sky", "1": "grass", "2": "grass"}``,
-                or a JSON file of that, as :func:`segment_folder` writes ``classes.json``.
+                or a JSON file of that, as :func:`segment_folder` writes ``classes.json`` and
+                ``sgseg name`` writes ``names.json``.
 
         Raises:
             FileNotFoundError: for a missing file.
-            ValueError: for no JSON, or unless exactly the values are named.
+            ValueError: for no JSON, unless exactly the values are named, for a table of other
+                weights, or for a split cluster in an exported model.
         """
-        table: Any = names if isinstance(names, Mapping) else read_json(names)
-        values = [str(value) for value in range(len(self.classes))]
-        whole = isinstance(table, Mapping) and set(table) == set(values)
-        if not whole or not all(isinstance(name, str) and name for name in table.values()):
-            raise ValueError(
-                f"{names}: wanted is one name for each of the {len(values)} values this model's "
-                f'label maps have, {{"0": "{self.classes[0]}", ...}}'
-            )
-        merged = list(dict.fromkeys(table[value] for value in values))
-        renumbered = np.array([merged.index(table[value]) for value in values], np.uint8)
-        self.mapping, self.classes = renumbered[self.mapping], merged
+        table = name_table(names, self.classes, self.weights)
+        keys = [str(value) for value in self.mapping]
+        if table.splits:
+            self.network = SplitNetwork(self.network, keys, table.splits)
+            keys = self.network.keys
+            self.identity = short_digest(self.identity + repr(table.as_json()["splits"]))
+        values = keys_after([str(value) for value in range(len(self.classes))], table.splits)
+        self.classes = list(dict.fromkeys(table.names[value] for value in values))
+        numbers = [self.classes.index(table.names[key]) for key in keys]
+        self.mapping = np.array(numbers, np.uint8)
 
     @overload
     def __call__(self, image: str | Path | Array | Rows) -> Segmentation: ...
@@ -285,16 +289,30 @@ class Segmenter:
         Returns:
             (H, W) uint8.
         """
-        rows = source = self.open(image)
+        rows = self.open(image)
         height, width = rows.shape[:2]
         size = self.size.of(height, width, is_raster(rows))
-        if size != (height, width):
-            source = self._shrunk(rows, size)
-        statistics = self._statistics(rows)
-        bands = blend(self.network, source, self.tile or TILE, self.overlap, statistics)
+        bands = self._blended(rows, size)
         if size != (height, width):
             bands = enlarged(bands, size[0], (height, width))
         return self._assigned(bands, rows, told)
+
+    def scores(self, image: ImageLike) -> Iterator[Tensor]:
+        """Probabilities of the clusters, from top to bottom: (K, rows, w) at the working size.
+
+        An image that is not :meth:`tiled` comes whole.
+        """
+        rows = self.open(image)
+        height, width, raster = *rows.shape[:2], is_raster(rows)
+        if self.tiled(height, width, raster):
+            yield from self._blended(rows, self.size.of(height, width, raster))
+        else:
+            yield probabilities(self.network, self.inputs(rows), self._statistics(rows))[0].cpu()
+
+    def _blended(self, rows: Rows, size: tuple[int, int]) -> Iterator[Tensor]:
+        source = rows if size == rows.shape[:2] else self._shrunk(rows, size)
+        statistics = self._statistics(rows)
+        return blend(self.network, source, self.tile or TILE, self.overlap, statistics)
 
     def inputs(self, rows: Rows) -> Tensor:
         """A whole image at its working size, (1, C, h, w) in [0, 1]."""

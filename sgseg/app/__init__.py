@@ -1,0 +1,5 @@
+"""The page on which clusters are named in a browser: ``sgseg name RUN FOLDER``."""
+
+from .naming import Naming, checkpoint_of
+
+__all__ = ["Naming", "checkpoint_of"]

@@ -1,0 +1,52 @@
+"""Name the clusters of a model in a browser: look, name, join, split, save names.json.
+
+Example:
+    sgseg name work_dirs/run my_photos
+    sgseg predict work_dirs/run/epoch_12.pth my_photos --names work_dirs/run/names.json --out maps
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``sgseg name``."""
+    add = parser.add_argument
+    add("model", metavar="RUN", help="work dir of a training, or a checkpoint")
+    add("folder", metavar="FOLDER", help="images, or one image")
+    add("--images", type=int, default=200, help="look at so many, taken evenly; default 200")
+    add("--names", metavar="FILE", help="to save to and go on with; default names.json in RUN")
+    add("--side", type=int, help="shorter side to segment at; 0: as the image is")
+    add("--device", help="cpu or cuda; default a GPU if there is one")
+    add("--port", type=int, help="of 127.0.0.1; default the first free one from 7860 on")
+    add("--no-browser", action="store_true", help="do not open the browser")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Segment a sample of the images, then serve the page until it is interrupted."""
+    import importlib.util
+
+    from rich.console import Console
+    from rich.progress import track
+
+    if importlib.util.find_spec("gradio") is None:
+        raise SystemExit("sgseg name: the page needs Gradio; install it: pip install 'sgseg[app]'")
+    from ..app import Naming, checkpoint_of
+    from ..app.server import serve
+    from ..inference import Segmenter
+
+    checkpoint = checkpoint_of(args.model)
+    names = Path(args.names) if args.names else checkpoint.parent / "names.json"
+    table = names if names.is_file() else None
+    segmenter = Segmenter(checkpoint, device=args.device, side=args.side)
+
+    def watch(paths):  # type: ignore[no-untyped-def]
+        return track(paths, "Looking at images", console=Console(stderr=True))
+
+    naming = Naming(segmenter, args.folder, args.images, table, watch)
+    if table:
+        print(f"{names}: goes on with these names")
+    for fault in naming.faults.values():
+        print(f"Left out: {fault}")
+    print(f"{len(naming.images)} of {naming.total} images are on the page")
+    serve(naming, names.resolve(), args.port, not args.no_browser)

@@ -7,13 +7,16 @@ forbids the browser to fetch anything from elsewhere.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from . import html
 from .naming import Naming
 
+PORTS = range(7860, 7900)
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "connect-src 'self' data: blob:; frame-ancestors 'none'"
@@ -37,38 +40,74 @@ class OnlyFromHere:
         await self.app(scope, receive, with_policy)
 
 
-def serve(naming: Naming, names_file: Path, port: int | None = None, browser: bool = True) -> None:
-    """Show the page until the process is ended.
+def listening_socket(port: int | None = None) -> socket.socket:
+    """A socket of 127.0.0.1 that is listening.
+
+    Args:
+        port: None: the first free one of :data:`PORTS`.
+
+    Raises:
+        OSError: if the port is taken, or all of them.
+    """
+    for each in PORTS if port is None else [port]:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", each))
+        except (OSError, OverflowError):
+            sock.close()
+        else:
+            sock.listen(64)
+            return sock
+    which = f"{PORTS[0]} to {PORTS[-1]} are" if port is None else f"{port} is"
+    raise OSError(f"--port: {which} taken or not allowed on 127.0.0.1; give another --port")
+
+
+def serve(
+    naming: Naming, names_file: Path, sock: socket.socket, opened: Callable[[str], Any] = print
+) -> None:
+    """Show the page until the process is interrupted.
 
     Args:
         naming: the state.
         names_file: where names are saved.
-        port: of 127.0.0.1; None: the first free one from 7860 on.
-        browser: whether the default browser is opened.
-
-    Raises:
-        RuntimeError: without Gradio.
-        OSError: if the port is taken.
+        sock: from :func:`listening_socket`.
+        opened: told the address before the page is served; a browser that asks now waits.
     """
     with tempfile.TemporaryDirectory(prefix="sgseg_name_") as shown:
+        # Read when Gradio is imported.
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
         os.environ["GRADIO_TEMP_DIR"] = str(Path(shown) / "cache")
-        import gradio
-        from starlette.middleware import Middleware
+        import uvicorn
 
-        from .page import Page
-
-        fonts: dict[str, Any] = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-        Page(naming, names_file, Path(shown)).blocks().queue().launch(
-            share=False,
-            server_name="127.0.0.1",
-            server_port=port,
-            inbrowser=browser,
-            footer_links=[],
-            allowed_paths=[shown],
-            app_kwargs=dict(middleware=[Middleware(OnlyFromHere)]),
-            theme=gradio.themes.Default(**fonts),
-            css=html.CSS,
-            ssr_mode=False,
-            run_history=False,
+        server = uvicorn.Server(
+            uvicorn.Config(_application(naming, names_file, Path(shown)), log_level="warning")
         )
+        opened(f"http://127.0.0.1:{sock.getsockname()[1]}")
+        server.run(sockets=[sock])
+
+
+def _application(naming: Naming, names_file: Path, folder: Path) -> Any:
+    import gradio
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from .page import Page
+
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.add_middleware(OnlyFromHere)
+    # Another site whose name is made to lead here gets no answer.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
+    fonts: dict[str, Any] = dict(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    return gradio.mount_gradio_app(
+        app,
+        Page(naming, names_file, folder).blocks(),
+        path="/",
+        server_name="127.0.0.1",
+        allowed_paths=[str(folder)],
+        footer_links=[],
+        theme=gradio.themes.Default(**fonts),
+        css=html.CSS,
+        ssr_mode=False,
+        run_history=False,
+    )

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Segment a sample of the images, then serve the page until it is interrupted."""
     import importlib.util
+    import webbrowser
 
     from rich.console import Console
     from rich.progress import track
@@ -32,9 +33,10 @@ def run(args: argparse.Namespace) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise SystemExit("sgseg name: the page needs Gradio; install it: pip install 'sgseg[app]'")
     from ..app import Naming, checkpoint_of
-    from ..app.server import serve
+    from ..app.server import listening_socket, serve
     from ..inference import Segmenter
 
+    sock = listening_socket(args.port)  # a taken port is said before the images are looked at
     checkpoint = checkpoint_of(args.model)
     names = Path(args.names) if args.names else checkpoint.parent / "names.json"
     table = names if names.is_file() else None
@@ -49,4 +51,10 @@ def run(args: argparse.Namespace) -> None:
     for fault in naming.faults.values():
         print(f"Left out: {fault}")
     print(f"{len(naming.images)} of {naming.total} images are on the page")
-    serve(naming, names.resolve(), args.port, not args.no_browser)
+
+    def opened(address: str) -> None:
+        print(f"The page: {address} (on this machine alone; Ctrl-C ends it)", flush=True)
+        if not args.no_browser:
+            webbrowser.open(address)
+
+    serve(naming, names.resolve(), sock, opened)

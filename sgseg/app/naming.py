@@ -12,41 +12,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from mmengine.logging import print_log
 
 from ..datasets.folder import scan
-from ..engine.checkpoints.newest import newest_checkpoint
 from ..inference import Segmenter
 from ..inference.splits import NameTable, Split, SplitNetwork, keys_after, name_table
 from ..io.jsonfile import write_json
-from ..visualization import overlay, palette
+from ..visualization import class_colours, overlay
 from .crops import surest_crops
+from .names import checked_name
 from .sampled import NO_DATA, ListeningNetwork, SampledImage, look
 
 RGB = npt.NDArray[np.uint8]
 Watch = Callable[[Sequence[Any]], Iterable[Any]]
 """Passes a sequence on and shows how far it has come."""
-LONGEST_NAME = 60
 MOST_PARTS = 8
 _EMPTY = 255
-
-
-def checkpoint_of(run: str | Path) -> Path:
-    """A checkpoint, or the newest whole one of a work dir.
-
-    Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if every one is broken.
-    """
-    run = Path(run)
-    if not run.is_dir():
-        return run
-    found = newest_checkpoint(run, lambda sentence: print_log(sentence, "current", 30))
-    if found is None:
-        raise FileNotFoundError(
-            f"{run}: no epoch_N.pth in it; give the work dir of a training, or a checkpoint"
-        )
-    return found
 
 
 class Row(NamedTuple):
@@ -291,7 +271,7 @@ class Naming:
         return self._pixels
 
     def _class_colours(self) -> RGB:
-        return palette(len(self.classes))
+        return class_colours(self.classes)
 
     def _demand(self, key: str) -> None:
         if key not in self.keys:
@@ -325,29 +305,6 @@ class Naming:
             kept = [image.features.pop(channel) for channel in parts if channel in image.features]
             if kept:
                 image.features[parts[0]] = np.concatenate(kept)
-
-
-def checked_name(name: str) -> str:
-    """A name without spaces around it.
-
-    Raises:
-        ValueError: for one that is empty, longer than LONGEST_NAME, or has a line break or
-            another character that cannot be shown.
-    """
-    name = name.strip(" ")
-    odd = [character for character in name if not character.isprintable()]
-    if not name:
-        raise ValueError("a name is empty: write one letter or more")
-    if odd:
-        raise ValueError(
-            f"the name {name[:20]!r} has a character that cannot be shown ({odd[0]!r}): leave it "
-            "out"
-        )
-    if len(name) > LONGEST_NAME:
-        raise ValueError(
-            f"the name {name[:20]!r}... has {len(name)} letters: write {LONGEST_NAME} at most"
-        )
-    return name
 
 
 def _centres(features: npt.NDArray[np.float32], parts: int) -> npt.NDArray[np.float32]:

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..inference import BadImagesError, segment_folder
+from ..inference.folder import BadImagesError, Prediction
+from ..inference.vectors import Trace, write_polygons
 from .naming import Naming
 
 
 def whole_folder(
     naming: Naming, folder: Path, watch: Callable[..., Iterable[Any]]
 ) -> tuple[list[Path], str]:
-    """What ``sgseg predict --names`` writes of the folder: areas, and everything as a zip.
+    """What ``sgseg predict --names --polygons`` writes: areas, a zip of all, and polygons.
 
     Args:
         naming: the names.
@@ -23,23 +24,31 @@ def whole_folder(
         watch: shows how far it is; called with the results and ``total=``.
 
     Returns:
-        The files, and a sentence on what they are.
+        ``areas.csv``, ``maps.zip``, and ``polygons.gpkg`` where the extra ``geo`` is installed;
+        and a sentence on what they are, which counts the images that could not be read.
 
     Raises:
-        ValueError, OSError: as :func:`segment_folder`, but images that cannot be read are named in
-            the sentence.
+        ValueError, OSError: as :class:`Prediction`.
     """
     work = Path(tempfile.mkdtemp(prefix="whole_", dir=folder))
     out = work / "maps"
-    results = segment_folder(naming.named_segmenter(), naming.folder, out, pictures=False)
-    left_out = ""
-    done = 0
+    prediction = Prediction(naming.named_segmenter(), naming.folder, out)
+    bad = 0
     try:
-        for _ in watch(results, total=naming.total):
-            done += 1
+        for _ in watch(prediction, total=len(prediction.paths)):
+            pass
     except BadImagesError as error:
-        left_out = f" {len(error.faults)} images could not be read; outputs.csv names them."
-    areas = shutil.copy(out / "areas.csv", work / "areas.csv")
-    maps = shutil.make_archive(str(work / "maps"), "zip", out)
+        bad = len(error.faults)
+    said = f"Maps and areas of {len(prediction.paths) - bad} images are ready."
+    said += f" {bad} could not be read." if bad else ""
+    files = [Path(shutil.copy(out / "areas.csv", work / "areas.csv"))]
+    files.append(Path(shutil.make_archive(str(work / "maps"), "zip", out)))
+    try:
+        polygons = Trace(work / "polygons.gpkg").checked()
+    except RuntimeError as error:
+        said += f" Without polygons: {error}"
+    else:
+        write_polygons(prediction, polygons)
+        files.append(polygons.path)
     shutil.rmtree(out)
-    return [Path(areas), Path(maps)], f"Maps and areas of {done} images are ready.{left_out}"
+    return files, said

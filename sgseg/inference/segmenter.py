@@ -29,7 +29,7 @@ from .classes import NO_TABLE, ClassTable, class_table
 from .images import ImageLike, Reader, are_many, is_raster
 from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
 from .result import Segmentation
-from .splits import SplitNetwork, keys_after, name_table
+from .splits import name_table
 from .tiling import blend, enlarged, image_statistics, resized, to_unit
 from .working_size import WorkingSize
 
@@ -189,24 +189,16 @@ class Segmenter:
 
         Args:
             names: of every value of the label maps, ``{"0": "sky", "1": "grass", "2": "grass"}``,
-                or a JSON file of that, as :func:`segment_folder` writes ``classes.json`` and
-                ``sgseg name`` writes ``names.json``.
+                or a JSON file as ``sgseg predict`` and ``sgseg name`` write it.
 
         Raises:
-            FileNotFoundError: for a missing file.
-            ValueError: for no JSON, unless exactly the values are named, for a table of other
-                weights, or for a split cluster in an exported model.
+            FileNotFoundError, ValueError: see :func:`.name_table` and :class:`.SplitNetwork`.
         """
         table = name_table(names, self.classes, self.weights)
-        keys = [str(value) for value in self.mapping]
+        parts = table.applied(self.network, self.mapping, len(self.classes))
+        self.network, self.mapping, self.classes = parts
         if table.splits:
-            self.network = SplitNetwork(self.network, keys, table.splits)
-            keys = self.network.keys
-            self.identity = short_digest(self.identity + repr(table.as_json()["splits"]))
-        values = keys_after([str(value) for value in range(len(self.classes))], table.splits)
-        self.classes = list(dict.fromkeys(table.names[value] for value in values))
-        numbers = [self.classes.index(table.names[key]) for key in keys]
-        self.mapping = np.array(numbers, np.uint8)
+            self.identity = short_digest(self.identity + str(table.as_json()["splits"]))
 
     @overload
     def __call__(self, image: str | Path | Array | Rows) -> Segmentation: ...
@@ -298,10 +290,7 @@ class Segmenter:
         return self._assigned(bands, rows, told)
 
     def scores(self, image: ImageLike) -> Iterator[Tensor]:
-        """Probabilities of the clusters, from top to bottom: (K, rows, w) at the working size.
-
-        An image that is not :meth:`tiled` comes whole.
-        """
+        """Probabilities at the working size from top to bottom, (K, rows, w); whole if possible."""
         rows = self.open(image)
         height, width, raster = *rows.shape[:2], is_raster(rows)
         if self.tiled(height, width, raster):
@@ -311,8 +300,8 @@ class Segmenter:
 
     def _blended(self, rows: Rows, size: tuple[int, int]) -> Iterator[Tensor]:
         source = rows if size == rows.shape[:2] else self._shrunk(rows, size)
-        statistics = self._statistics(rows)
-        return blend(self.network, source, self.tile or TILE, self.overlap, statistics)
+        tile = self.tile or TILE
+        return blend(self.network, source, tile, self.overlap, self._statistics(rows))
 
     def inputs(self, rows: Rows) -> Tensor:
         """A whole image at its working size, (1, C, h, w) in [0, 1]."""

@@ -62,6 +62,28 @@ class NameTable(NamedTuple):
             ]
         return content | (dict(weights_sha256=self.weights) if self.weights else {})
 
+    def applied(
+        self, network: Network, mapping: npt.NDArray[np.uint8], values: int
+    ) -> tuple[Network, npt.NDArray[np.uint8], list[str]]:
+        """A network that divides clusters as said, its new table of values, and their names.
+
+        Args:
+            network: to divide clusters of; itself is returned where there are no splits.
+            mapping: value of each of its channels.
+            values: how many there are.
+
+        Raises:
+            ValueError: see :class:`SplitNetwork`.
+        """
+        keys = [str(value) for value in mapping]
+        if self.splits:
+            network = SplitNetwork(network, keys, self.splits)
+            keys = network.keys
+        present = keys_after([str(value) for value in range(values)], self.splits)
+        classes = list(dict.fromkeys(self.names[key] for key in present))
+        numbers = [classes.index(self.names[key]) for key in keys]
+        return network, np.array(numbers, np.uint8), classes
+
 
 def keys_after(keys: Sequence[str], splits: Sequence[Split]) -> list[str]:
     """``keys`` with those that are divided replaced by their parts.

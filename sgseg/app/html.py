@@ -16,22 +16,27 @@ from .naming import Naming, Row
 FAULTS_SHOWN = 5
 CSS = """
 footer { display: none !important }
+#bar { position: sticky; top: 0; z-index: 20; padding: 6px 0; align-items: center;
+  background: var(--body-background-fill) }
+#images { position: sticky; top: 64px; align-self: flex-start }
+#left img, #right img { cursor: crosshair }
+.head { flex: 1 1 45% !important; min-width: 190px !important }
 .cluster { border-left: 6px solid transparent; padding: 4px 8px }
 .cluster.chosen { border-left-color: currentColor }
+.share { white-space: nowrap }
 .swatch { display: inline-block; width: 1.2em; height: 1.2em; border-radius: 3px;
   margin-right: 6px; vertical-align: -0.2em }
-.crops { padding: 2px 8px 6px 14px; line-height: 0 }
-.crops img { display: inline-block; width: 48px; height: 48px; margin: 1px; border-radius: 3px }
+.crops { display: flex; gap: 2px; padding: 0 8px 6px 8px }
+.crops img { flex: 1 1 0; min-width: 0; max-width: 72px; aspect-ratio: 1; border-radius: 3px }
 .bad { color: #b00020; font-weight: 600 }
-#status { min-height: 1.6em }
-#left img, #right img { cursor: crosshair }
 """
 
 
 def introduction(naming: Naming, names_file: Path) -> str:
     """What is shown, what could not be read, and where names go."""
     seen, total = len(naming.images), naming.total
-    images = f"{seen} images" if seen == total else f"{seen} of {total} images, taken evenly"
+    sampled = seen + len(naming.faults) < total
+    images = f"{seen} of {total} images, taken evenly" if sampled else f"{seen} images"
     lines = [
         f"<h2>Name the {len(naming.keys)} clusters of {escape(str(naming.folder))}</h2>",
         f"<p>Shown are {images}; shares are of their pixels. Click on an image to find the "
@@ -62,8 +67,7 @@ def head(row: Row, chosen: bool) -> str:
     joined = f"; one class with {', '.join(row.joined)}" if row.joined else ""
     return (
         f"<div class='cluster{' chosen' if chosen else ''}' data-key='{row.key}'>"
-        f"<span class='swatch' style='background:{row.colour}'></span><b>Cluster {row.key}</b> "
-        f"<span class='share'>{100 * row.share:.1f} %</span>{joined}</div>"
+        f"{_numbered(row)} <span class='share'>{100 * row.share:.1f} %</span>{joined}</div>"
     )
 
 
@@ -78,8 +82,13 @@ def crops(pictures: Sequence[npt.NDArray[np.uint8]]) -> str:
 def found(row: Row | None) -> str:
     """Which cluster is chosen."""
     if row is None:
-        return "<i>No cluster is chosen: click on an image or on a row.</i>"
-    return f"Chosen: {head(row, False)} {escape(row.name)}"
+        return "<i class='cluster'>No cluster is chosen: click on an image or on a row.</i>"
+    return f"<div class='cluster'>Chosen: {_numbered(row)}, {escape(row.name)}</div>"
+
+
+def _numbered(row: Row) -> str:
+    swatch = f"<span class='swatch' style='background:{row.colour}'></span>"
+    return f"{swatch}<b>Cluster {row.key}</b>"
 
 
 def _jpeg(picture: npt.NDArray[np.uint8]) -> str:

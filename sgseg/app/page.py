@@ -56,14 +56,14 @@ class Page:
         with gr.Blocks(title="sgseg: name clusters", analytics_enabled=False) as blocks:
             self.tab = gr.State(Tab())
             gr.HTML(html.introduction(self.naming, self.names_file))
-            with gr.Row():
+            with gr.Row(elem_id="bar"):
                 self.save = gr.Button("Save names", elem_id="save", variant="primary", scale=0)
                 self.undo = gr.Button("Undo", elem_id="undo", scale=0)
                 self.status = gr.HTML("", elem_id="status")
             with gr.Row():
                 with gr.Column(scale=5):
                     self._add_clusters()
-                with gr.Column(scale=6):
+                with gr.Column(scale=6, elem_id="images"):
                     self._add_images()
                     self._add_actions()
             self._connect(blocks, gr.Timer(LOOK_EVERY))
@@ -75,11 +75,12 @@ class Page:
         for slot in range(self.slots):
             shown = slot < len(self.naming.keys)
             with gr.Group(visible=shown, elem_id=f"cluster-{slot}") as group:
-                with gr.Row(equal_height=True):
-                    self.heads.append(gr.HTML(elem_id=f"head-{slot}", min_width=200))
+                with gr.Row():
+                    self.heads.append(gr.HTML(elem_id=f"head-{slot}", elem_classes="head"))
                     plain = dict(show_label=False, container=False, max_lines=1)
                     self.boxes.append(gr.Textbox(elem_id=f"name-{slot}", **plain))
-                    find = gr.Button("Choose", elem_id=f"choose-{slot}", size="sm", scale=0)
+                    small = dict(size="sm", scale=0, min_width=80)
+                    find = gr.Button("Choose", elem_id=f"choose-{slot}", **small)
                     self.finds.append(find)
                 self.crops.append(gr.HTML(elem_id=f"crops-{slot}"))
             self.groups.append(group)
@@ -108,10 +109,10 @@ class Page:
         count = self.naming.total
         label = f"Make maps and areas of all {count} images" if count > 1 else "Make map and areas"
         self.make = gr.Button(label, elem_id="make")
-        self.files = gr.File(label="To download", elem_id="files", visible=False)
+        self.files = gr.File(label="To download", elem_id="files", visible=False, interactive=False)
 
     def _connect(self, blocks: Any, timer: Any) -> None:
-        shown = [self.tab, self.status, self.left, self.right, self.found, self.image]
+        shown = [self.tab, self.status, self.save, self.left, self.right, self.found, self.image]
         self.shown = [*shown, *self.groups, *self.heads, *self.boxes, *self.crops]
         # One at a time over all tabs, for they share one state.
         alone = dict(concurrency_id="page", concurrency_limit=1)
@@ -257,7 +258,9 @@ class Page:
         turned = tab.picture != tab.image
         left = naming.images[tab.image].picture if turned else skip
         right = naming.map(tab.image, tab.opacity, key if tab.only else None)
-        first = [new, status, left, right, html.found(chosen), tab.image if turned else skip]
+        save = self.gr.update(variant="primary" if naming.unsaved else "secondary")
+        place = tab.image if turned else skip
+        first = [new, status, save, left, right, html.found(chosen), place]
         return first + self._row_updates(tab, new)
 
     def _row_updates(self, tab: Tab, new: Tab) -> list[Any]:

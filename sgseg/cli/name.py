@@ -8,6 +8,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from .arguments import add_shared
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg name``."""
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--images", type=int, default=200, help="look at so many, taken evenly; default 200")
     add("--names", metavar="FILE", help="to save to and go on with; default names.json in RUN")
     add("--side", type=int, help="shorter side to segment at; 0: as the image is")
+    add_shared(parser, "--evaluation", "--value-range")
     add("--device", help="cpu or cuda; default a GPU if there is one")
     add("--port", type=int, help="of 127.0.0.1; default the first free one from 7860 on")
     add("--no-browser", action="store_true", help="do not open the browser")
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = checkpoint_of(args.model)
     names = Path(args.names) if args.names else checkpoint.parent / "names.json"
     table = names if names.is_file() else None
-    segmenter = Segmenter(checkpoint, device=args.device, side=args.side)
+    given = dict(evaluation=args.evaluation, value_range=args.value_range)
+    segmenter = Segmenter(checkpoint, device=args.device, side=args.side, **given)
 
     def watch(paths):  # type: ignore[no-untyped-def]
         return track(paths, "Looking at images", console=Console(stderr=True))
@@ -57,4 +61,10 @@ def run(args: argparse.Namespace) -> None:
         if not args.no_browser:
             webbrowser.open(address)
 
-    serve(naming, names.resolve(), sock, opened)
+    try:
+        serve(naming, names.resolve(), sock, opened)
+    finally:
+        if naming.unsaved:
+            kept = names.with_suffix(".unsaved.json")
+            naming.save(kept)
+            print(f"The last changes were not saved; they are kept in {kept}")

@@ -128,7 +128,7 @@ def name_table(
     if own and weights and own != weights:
         raise ValueError(
             f"{source}: not of these weights, so its names would stand at other clusters; give the "
-            "checkpoint that it was made with, or name the clusters of this one (sgseg name)"
+            "checkpoint that it was made with, or another file (sgseg name --names FILE)"
         )
     splits = tuple(_split(each, source) for each in table.get("splits") or ())
     names = {k: v for k, v in table.items() if k not in ("splits", "weights_sha256")}

@@ -16,6 +16,20 @@ SPARE = 24
 LOOK_EVERY = 2.0
 """Seconds between two looks for what other tabs did."""
 
+HEAD = """<script>
+document.addEventListener("input", (event) => {
+  const box = event.target.closest("[id^=name-]");
+  if (box) window.sgseg_typed = box.id;
+}, true);
+</script>"""
+ENTERED = "(tab, name) => { window.sgseg_typed = null; return [tab, name] }"
+LEFT = """(tab, name) => {{
+  const typed = window.sgseg_typed === "name-{slot}";
+  window.sgseg_typed = null;
+  return [tab, typed ? name : null];
+}}"""
+"""A box that is left gives its name only if somebody typed in it: an undo may be on its way."""
+
 
 class Tab(NamedTuple):
     """What one tab shows, and of which state."""
@@ -48,13 +62,14 @@ class Page:
 
         self.gr = gradio
         self.naming, self.names_file, self.folder = naming, names_file, folder
-        self.slots = len(naming.keys) + SPARE
+        self.first = len(naming.keys)
+        self.slots = self.first + SPARE
 
     def blocks(self) -> Any:
         """The page for Gradio to serve."""
         gr = self.gr
         with gr.Blocks(title="sgseg: name clusters", analytics_enabled=False) as blocks:
-            self.tab = gr.State(Tab())
+            self.tab, self.seen = gr.State(Tab()), gr.State(self.naming.revision)
             gr.HTML(html.introduction(self.naming, self.names_file))
             with gr.Row(elem_id="bar"):
                 self.save = gr.Button("Save names", elem_id="save", variant="primary", scale=0)
@@ -73,7 +88,7 @@ class Page:
         gr = self.gr
         self.groups, self.heads, self.boxes, self.crops, self.finds = [], [], [], [], []
         for slot in range(self.slots):
-            shown = slot < len(self.naming.keys)
+            shown = slot < self.first
             with gr.Group(visible=shown, elem_id=f"cluster-{slot}") as group:
                 with gr.Row():
                     self.heads.append(gr.HTML(elem_id=f"head-{slot}", elem_classes="head"))
@@ -118,10 +133,11 @@ class Page:
         alone = dict(concurrency_id="page", concurrency_limit=1)
         quiet = dict(alone, outputs=self.shown, show_progress="hidden")
         blocks.load(lambda: self.show(Tab(), ""), [], **quiet)
-        timer.tick(self.look, [self.tab], **quiet)
+        timer.tick(lambda: self.naming.revision, [], [self.seen], show_progress="hidden")
+        self.seen.change(self.look, [self.tab], **quiet)
         for slot, (box, find) in enumerate(zip(self.boxes, self.finds, strict=True)):
-            for event in (box.submit, box.blur):
-                event(self._renaming(slot), [self.tab, box], **quiet)
+            box.submit(self._renaming(slot), [self.tab, box], js=ENTERED, **quiet)
+            box.blur(self._renaming(slot), [self.tab, box], js=LEFT.format(slot=slot), **quiet)
             find.click(self._choosing(slot), [self.tab], **quiet)
         self.save.click(self.saved, [self.tab], **quiet)
         self.undo.click(self.undone, [self.tab], **quiet)
@@ -158,9 +174,9 @@ class Page:
             return [self.gr.skip()] * len(self.shown)
         return self.show(tab, html.said("Changed in another tab; this one shows it now."))
 
-    def _renaming(self, slot: int) -> Callable[[Tab, str], list[Any]]:
-        def renamed(tab: Tab, name: str) -> list[Any]:
-            if slot >= len(tab.keys) or name == tab.names[slot]:
+    def _renaming(self, slot: int) -> Callable[[Tab, str | None], list[Any]]:
+        def renamed(tab: Tab, name: str | None) -> list[Any]:
+            if name is None or slot >= len(tab.keys) or name == tab.names[slot]:
                 return [self.gr.skip()] * len(self.shown)
             return self.do(tab, lambda: self._rename(tab.keys[slot], name))
 
@@ -265,7 +281,7 @@ class Page:
 
     def _row_updates(self, tab: Tab, new: Tab) -> list[Any]:
         skip, crops = self.gr.skip(), self.naming.crops
-        before, count = len(tab.keys) or len(self.naming.keys), len(new.keys)
+        before, count = len(tab.keys) or self.first, len(new.keys)
         groups = [
             self.gr.update(visible=slot < count) if (slot < before) != (slot < count) else skip
             for slot in range(self.slots)

@@ -92,7 +92,7 @@ def _application(naming: Naming, names_file: Path, folder: Path) -> Any:
     from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from .page import Page
+    from .page import HEAD, Page
 
     app = FastAPI(docs_url=None, redoc_url=None)
     app.add_middleware(OnlyFromHere)
@@ -108,6 +108,7 @@ def _application(naming: Naming, names_file: Path, folder: Path) -> Any:
         footer_links=[],
         theme=gradio.themes.Default(**fonts),
         css=html.CSS,
+        head=HEAD,
         ssr_mode=False,
         run_history=False,
     )

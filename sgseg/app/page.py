@@ -11,7 +11,7 @@ from . import html
 from .naming import MOST_PARTS, Naming
 from .whole_folder import whole_folder
 
-SPARE = 24
+SPARE = 16
 """Rows kept for the parts of splits: Gradio makes its rows before it shows them."""
 LOOK_EVERY = 2.0
 """Seconds between two looks for what other tabs did."""

@@ -13,6 +13,8 @@ from .sampled import SampledImage
 COUNT = 12
 SIDE = 72
 """Pixels of a crop as shown."""
+FADE = 0.75
+"""How far pixels of other clusters fade to white."""
 
 
 def surest_crops(
@@ -34,7 +36,7 @@ def surest_crops(
         if sure.any():
             found += [(s, number, *place) for s, *place in _places(sure, from_each)]
     found.sort(key=lambda each: -each[0])
-    return [_cut(images[number], *place) for _, number, *place in found[:count]]
+    return [_cut(images[number], channels, *place) for _, number, *place in found[:count]]
 
 
 def _places(sure: npt.NDArray[np.float32], count: int) -> list[tuple[float, int, int, int]]:
@@ -54,7 +56,13 @@ def _places(sure: npt.NDArray[np.float32], count: int) -> list[tuple[float, int,
     return places
 
 
-def _cut(image: SampledImage, top: int, left: int, side: int) -> npt.NDArray[np.uint8]:
-    crop = image.picture[top : top + side, left : left + side]
-    how = cv2.INTER_AREA if side > SIDE else cv2.INTER_CUBIC
+def _cut(
+    image: SampledImage, channels: Set[int], top: int, left: int, side: int
+) -> npt.NDArray[np.uint8]:
+    """The place, pixels of other clusters faded."""
+    window = np.s_[top : top + side, left : left + side]
+    crop = image.picture[window].astype(np.float32)
+    other = ~np.isin(image.channels[window], list(channels))
+    crop[other] += FADE * (255 - crop[other])
+    how = cv2.INTER_AREA if side > SIDE else cv2.INTER_LINEAR
     return cv2.resize(crop, (SIDE, SIDE), interpolation=how).astype(np.uint8)

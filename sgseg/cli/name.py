@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
             webbrowser.open(address)
 
     try:
-        serve(naming, names.resolve(), sock, opened)
+        serve(naming, names, sock, opened)
     finally:
         if naming.unsaved:
             kept = names.with_suffix(".unsaved.json")

@@ -66,7 +66,7 @@ def listening_socket(port: int | None = None) -> socket.socket:
 def serve(
     naming: Naming, names_file: Path, sock: socket.socket, opened: Callable[[str], Any] = print
 ) -> None:
-    """Show the page until the process is interrupted.
+    """Show the page until the process is interrupted by Ctrl-C.
 
     Args:
         naming: the state.
@@ -80,9 +80,10 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = str(Path(shown) / "cache")
         import uvicorn
 
-        server = uvicorn.Server(
-            uvicorn.Config(_application(naming, names_file, Path(shown)), log_level="warning")
-        )
+        application = _application(naming, names_file, Path(shown))
+        # Tabs hold connections open for ever; Ctrl-C does not wait for them.
+        told: dict[str, Any] = dict(log_level="critical", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(uvicorn.Config(application, **told))
         opened(f"http://127.0.0.1:{sock.getsockname()[1]}")
         server.run(sockets=[sock])
 

@@ -63,6 +63,8 @@ def run(args: argparse.Namespace) -> None:
 
     try:
         serve(naming, names, sock, opened)
+    except KeyboardInterrupt:  # how the page is ended
+        print("The page is closed.")
     finally:
         if naming.unsaved:
             kept = names.with_suffix(".unsaved.json")

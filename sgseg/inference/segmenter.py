@@ -19,7 +19,7 @@ from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.checkpoints.portable import config_as_data
 from ..io.digest import short_digest, weights_sha256
 from ..io.jsonfile import read_json
-from ..io.rows import ArrayRows, Rows
+from ..io.rows import Rows
 from ..io.units import Units
 from ..ops.matching import IGNORE
 from ..structures import SegState
@@ -30,7 +30,7 @@ from .images import ImageLike, Reader, are_many, is_raster
 from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
 from .result import Segmentation
 from .splits import name_table
-from .tiling import blend, enlarged, image_statistics, resized, to_unit
+from .tiling import blend, enlarged, image_statistics, resized, shrunk, to_unit
 from .working_size import WorkingSize
 
 Array = npt.NDArray[Any]
@@ -299,7 +299,7 @@ class Segmenter:
             yield probabilities(self.network, self.inputs(rows), self._statistics(rows))[0].cpu()
 
     def _blended(self, rows: Rows, size: tuple[int, int]) -> Iterator[Tensor]:
-        source = rows if size == rows.shape[:2] else self._shrunk(rows, size)
+        source = rows if size == rows.shape[:2] else shrunk(rows, size)
         tile = self.tile or TILE
         return blend(self.network, source, tile, self.overlap, self._statistics(rows))
 
@@ -319,13 +319,6 @@ class Segmenter:
 
     def _result(self, labels: Labels, rows: Rows, state: SegState | None = None) -> Segmentation:
         return Segmentation(labels, list(self.classes), self.colours, rows, state)
-
-    def _shrunk(self, source: Rows, size: tuple[int, int]) -> ArrayRows:
-        """A whole image at its working size, one band after the other: (h, w, C) float32."""
-        image = source.rows(0, source.shape[0])
-        bands = (to_unit(image[:, :, c : c + 1])[None] for c in range(self.bands))
-        shrunk = torch.cat([resized(band, size)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
-        return ArrayRows(shrunk.permute(1, 2, 0).numpy())
 
     def _statistics(self, rows: Rows) -> Statistics | None:
         """Those of the valid pixels, where the model standardises and some pixels are no data."""

@@ -15,10 +15,11 @@ help:
 	@echo "make mutation   share of small changes to ops/ and evaluation/ that a test notices"
 	@echo "make docs       build docs/_build/html"
 
-$(STAMP): requirements/lock.txt requirements/features.txt pyproject.toml
+$(STAMP): requirements/lock.txt requirements/features.txt requirements/app.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements/lock.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/features.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements/app.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
@@ -40,10 +41,11 @@ test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow --numprocesses 2
 
 FORK := .venv-fork
-$(FORK)/.installed: requirements/lock.txt requirements/features.txt pyproject.toml
+$(FORK)/.installed: requirements/lock.txt requirements/features.txt requirements/app.txt pyproject.toml
 	$(PYTHON) -m venv $(FORK)
 	$(FORK)/bin/python -m pip install --quiet --requirement requirements/lock.txt
 	$(FORK)/bin/python -m pip install --quiet --no-deps --requirement requirements/features.txt
+	$(FORK)/bin/python -m pip install --quiet --no-deps --requirement requirements/app.txt
 	$(FORK)/bin/python -m pip uninstall --quiet --yes mmengine
 	$(FORK)/bin/python -m pip install --quiet --no-deps onedl-mmengine==0.10.12
 	$(FORK)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .

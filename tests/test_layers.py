@@ -27,7 +27,7 @@ LAYERS = [
     {"engine"},
     {"training", "testing"},
     {"inference"},
-    {"cost", "comparison"},
+    {"cost", "comparison", "app"},
     {"cli"},
 ]
 """A row imports only rows above it; nothing imports benchmarks, examples and tools."""

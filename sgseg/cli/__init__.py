@@ -18,7 +18,7 @@ from .arguments import UsageError
 from .failures import fail, interruptible
 
 COMMANDS = (
-    *("demo", "train", "test", "predict", "export"),
+    *("demo", "train", "test", "predict", "name", "export"),
     *("prepare", "verify", "browse", "config", "plan"),
     *("baselines", "headroom", "superpixels", "tables", "doctor"),
 )

@@ -28,6 +28,7 @@ from .images import ImageLike
 from .network import TorchNetwork
 from .runtime import ABOUT
 from .segmenter import Segmenter
+from .splits import SplitNetwork
 
 LABELS_AGREE, LARGEST_DIFFERENCE = 0.9999, 1e-4
 """What an export has to reach: share of pixels with equal labels, difference of probability."""
@@ -76,6 +77,11 @@ def export_onnx(
         RuntimeError: without the packages of ``sgseg[export]``.
     """
     network = segmenter.network
+    if isinstance(network, SplitNetwork):
+        raise ValueError(
+            "export: a split cluster stays with the checkpoint, for ONNX gives no features; give "
+            "its parts one name (--names), or segment with the checkpoint"
+        )
     if not isinstance(network, TorchNetwork) or network.half or network.device.type != "cpu":
         raise ValueError("export: give a Segmenter of a checkpoint, on the CPU and in float32")
     about = dict(

@@ -92,6 +92,42 @@ class TorchNetwork:
         with torch.autocast(self.device.type, torch.bfloat16, self.half):
             return self.model.infer(self._normalised(images, statistics))
 
+    @torch.inference_mode()
+    def features(
+        self, images: Tensor, statistics: Statistics | None = None
+    ) -> tuple[SegState, Tensor]:
+        """The state, and the features of each pixel that stand nearest to the decision.
+
+        They are the node features where the head reads them, else what its classifier is given
+        (mean over the raster orders), else what it clusters: (B, D, h, w), h and w a part of H
+        and W. :attr:`features_are` says which.
+        """
+        seen: list[Tensor] = []
+        classifier = getattr(self.model.decode_head, "classifier", None)
+        hook = classifier and classifier.register_forward_pre_hook(
+            lambda _, given: seen.append(given[0])
+        )
+        try:
+            with torch.autocast(self.device.type, torch.bfloat16, self.half):
+                inputs = self._normalised(images, statistics)
+                state = self.model.infer(inputs)
+                if state.projected is not None and self.model.reads_nodes:
+                    return state, state.projected
+                read = torch.stack(seen).mean(0) if seen else self.model.features(inputs)
+                return state, read
+        finally:
+            if hook:
+                hook.remove()
+
+    @property
+    def features_are(self) -> str:
+        """In words, what :meth:`features` gives."""
+        if getattr(self.model, "reads_nodes", False):
+            return "the node features (of a pixel's superpixel, after its graph)"
+        if hasattr(self.model.decode_head, "classifier"):
+            return "what the last layer reads of a pixel"
+        return "what is clustered: " + ("colours" if self.model.backbone is None else "features")
+
     def _normalised(self, images: Tensor, statistics: Statistics | None) -> Tensor:
         if statistics is not None:
             statistics = statistics[0].to(self.device), statistics[1].to(self.device)

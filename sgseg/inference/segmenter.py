@@ -19,7 +19,7 @@ from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.checkpoints.portable import config_as_data
 from ..io.digest import short_digest, weights_sha256
 from ..io.jsonfile import read_json
-from ..io.rows import ArrayRows, Rows
+from ..io.rows import Rows
 from ..io.units import Units
 from ..ops.matching import IGNORE
 from ..structures import SegState
@@ -29,7 +29,8 @@ from .classes import NO_TABLE, ClassTable, class_table
 from .images import ImageLike, Reader, are_many, is_raster
 from .network import SMALLEST, Network, Precision, Statistics, TorchNetwork, probabilities
 from .result import Segmentation
-from .tiling import blend, enlarged, image_statistics, resized, to_unit
+from .splits import name_table
+from .tiling import blend, enlarged, image_statistics, resized, shrunk, to_unit
 from .working_size import WorkingSize
 
 Array = npt.NDArray[Any]
@@ -79,6 +80,7 @@ class Segmenter:
         units: what the numbers of its training images meant.
         open: an image as rows in these units, see :meth:`Reader.open`.
         named: whether an evaluation of these very weights named the classes.
+        weights: digest of the checkpoint's weights; empty for an exported model.
     """
 
     def __init__(
@@ -109,9 +111,10 @@ class Segmenter:
         reader = Reader(network.bands, Units.of(meta.get("units")), value_range)
         usual, trained = used.get("predict_side") or 0, meta.get("scale", 1.0)
         size = WorkingSize.checked(usual, trained, side, scale)
-        self._set_up(network, table, reader, size, tile, overlap, names, palette)
         described = json.dumps(config_as_data(used)["model"], sort_keys=True, default=str)
-        self.identity = short_digest(weights_sha256(saved["state_dict"]) + described + precision)
+        self.weights = weights_sha256(saved["state_dict"])
+        self.identity = short_digest(self.weights + described + precision)
+        self._set_up(network, table, reader, size, tile, overlap, names, palette)
 
     @classmethod
     def from_onnx(
@@ -140,8 +143,8 @@ class Segmenter:
         reader = Reader(network.bands, Units.of(about.get("units")), value_range)
         segmenter = cls.__new__(cls)
         size = WorkingSize.checked(about["side"], about.get("scale", 1.0), side, scale)
+        segmenter.weights, segmenter.identity = "", short_digest(Path(path).read_bytes())
         segmenter._set_up(network, table, reader, size, tile, overlap, names, palette)
-        segmenter.identity = short_digest(Path(path).read_bytes())
         return segmenter
 
     def _set_up(
@@ -182,27 +185,20 @@ class Segmenter:
         return self.size.usual if self.size.side is None else self.size.side
 
     def rename(self, names: Names) -> None:
-        """Name the classes; those of one name become one class.
+        """Name the classes; those of one name become one class, a split cluster several.
 
         Args:
             names: of every value of the label maps, ``{"0": "sky", "1": "grass", "2": "grass"}``,
-                or a JSON file of that, as :func:`segment_folder` writes ``classes.json``.
+                or a JSON file as ``sgseg predict`` and ``sgseg name`` write it.
 
         Raises:
-            FileNotFoundError: for a missing file.
-            ValueError: for no JSON, or unless exactly the values are named.
+            FileNotFoundError, ValueError: see :func:`.name_table` and :class:`.SplitNetwork`.
         """
-        table: Any = names if isinstance(names, Mapping) else read_json(names)
-        values = [str(value) for value in range(len(self.classes))]
-        whole = isinstance(table, Mapping) and set(table) == set(values)
-        if not whole or not all(isinstance(name, str) and name for name in table.values()):
-            raise ValueError(
-                f"{names}: wanted is one name for each of the {len(values)} values this model's "
-                f'label maps have, {{"0": "{self.classes[0]}", ...}}'
-            )
-        merged = list(dict.fromkeys(table[value] for value in values))
-        renumbered = np.array([merged.index(table[value]) for value in values], np.uint8)
-        self.mapping, self.classes = renumbered[self.mapping], merged
+        table = name_table(names, self.classes, self.weights)
+        parts = table.applied(self.network, self.mapping, len(self.classes))
+        self.network, self.mapping, self.classes = parts
+        if table.splits:
+            self.identity = short_digest(self.identity + str(table.as_json()["splits"]))
 
     @overload
     def __call__(self, image: str | Path | Array | Rows) -> Segmentation: ...
@@ -285,16 +281,27 @@ class Segmenter:
         Returns:
             (H, W) uint8.
         """
-        rows = source = self.open(image)
+        rows = self.open(image)
         height, width = rows.shape[:2]
         size = self.size.of(height, width, is_raster(rows))
-        if size != (height, width):
-            source = self._shrunk(rows, size)
-        statistics = self._statistics(rows)
-        bands = blend(self.network, source, self.tile or TILE, self.overlap, statistics)
+        bands = self._blended(rows, size)
         if size != (height, width):
             bands = enlarged(bands, size[0], (height, width))
         return self._assigned(bands, rows, told)
+
+    def scores(self, image: ImageLike) -> Iterator[Tensor]:
+        """Probabilities at the working size from top to bottom, (K, rows, w); whole if possible."""
+        rows = self.open(image)
+        height, width, raster = *rows.shape[:2], is_raster(rows)
+        if self.tiled(height, width, raster):
+            yield from self._blended(rows, self.size.of(height, width, raster))
+        else:
+            yield probabilities(self.network, self.inputs(rows), self._statistics(rows))[0].cpu()
+
+    def _blended(self, rows: Rows, size: tuple[int, int]) -> Iterator[Tensor]:
+        source = rows if size == rows.shape[:2] else shrunk(rows, size)
+        tile = self.tile or TILE
+        return blend(self.network, source, tile, self.overlap, self._statistics(rows))
 
     def inputs(self, rows: Rows) -> Tensor:
         """A whole image at its working size, (1, C, h, w) in [0, 1]."""
@@ -312,13 +319,6 @@ class Segmenter:
 
     def _result(self, labels: Labels, rows: Rows, state: SegState | None = None) -> Segmentation:
         return Segmentation(labels, list(self.classes), self.colours, rows, state)
-
-    def _shrunk(self, source: Rows, size: tuple[int, int]) -> ArrayRows:
-        """A whole image at its working size, one band after the other: (h, w, C) float32."""
-        image = source.rows(0, source.shape[0])
-        bands = (to_unit(image[:, :, c : c + 1])[None] for c in range(self.bands))
-        shrunk = torch.cat([resized(band, size)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
-        return ArrayRows(shrunk.permute(1, 2, 0).numpy())
 
     def _statistics(self, rows: Rows) -> Statistics | None:
         """Those of the valid pixels, where the model standardises and some pixels are no data."""

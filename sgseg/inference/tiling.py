@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..io.rows import Rows
+from ..io.rows import ArrayRows, Rows
 from ..io.units import unit_floats
 from .network import Network, Statistics, probabilities
 
@@ -111,6 +111,14 @@ def resized(inputs: Tensor, size: tuple[int, int]) -> Tensor:
     if size == tuple(inputs.shape[2:]):
         return inputs
     return F.interpolate(inputs, size, mode="bilinear", antialias=True)  # (1, C, h, w)
+
+
+def shrunk(source: Rows, size: tuple[int, int]) -> ArrayRows:
+    """A whole image at another size, one band after the other: (h, w, C) float32."""
+    image = source.rows(0, source.shape[0])
+    bands = (to_unit(image[:, :, c : c + 1])[None] for c in range(image.shape[2]))
+    small = torch.cat([resized(band, size)[0] for band in bands]).clamp_(0, 1)  # (C, h, w)
+    return ArrayRows(small.permute(1, 2, 0).numpy())
 
 
 def blend(

@@ -23,6 +23,7 @@ TOOLS = {
     "train": "train",
     "test": "test",
     "predict": "predict",
+    "name": "name",
     "export": "export",
     "verify_data": "verify",
     "browse_data": "browse",

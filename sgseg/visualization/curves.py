@@ -18,7 +18,9 @@ PANELS: dict[tuple[str, str], dict[str, str]] = {
     ),
     ("Scores without labels", "share"): {
         "label_free/order_agreement": "orders agree",
+        "label_free/order_kappa": "... beyond chance",
         "label_free/flip_consistency": "flips agree",
+        "label_free/flip_kappa": "... beyond chance, too",
         "label_free/mutual_information": "information",
         "label_free/cluster_usage": "evenness",
         "label_free/largest_cluster": "largest cluster",

@@ -43,6 +43,11 @@ def ending(runner: Runner, seconds: float) -> list[str]:
         if record and record["accuracy"] is not None:
             results.append(f"accuracy {record['accuracy']:.1f} %, mIoU {record['miou']:.1f} %")
         if isinstance(hook, LabelFreeHook) and hook.history:
-            agreement = hook.history[-1]["order_agreement"]
-            results.append(f"readings in all raster orders agree on {agreement:.0%} of the pixels")
+            scores = hook.history[-1]
+            if "order_agreement" in scores:  # not of a method that reads an image once
+                agree = f"{scores['order_agreement']:.0%}"
+                results.append(f"readings in all raster orders agree on {agree} of the pixels")
+            else:
+                agree = f"{scores['flip_consistency']:.0%}"
+                results.append(f"an image and its mirror image agree on {agree} of the pixels")
     return [f"Trained {runner.epoch} epochs in {clock(seconds)}: {'; '.join(results) or 'done'}"]

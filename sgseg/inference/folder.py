@@ -33,7 +33,7 @@ class BadImagesError(ValueError):
 
 
 def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], Path]:
-    """The images of a folder and the folder they lie in; what is below ``out`` is none.
+    """The images of a source and the folder that they are named below; those in ``out`` are none.
 
     The log says what else was in the folder, and why it was left out.
 
@@ -53,7 +53,7 @@ def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], 
         raise FileNotFoundError(f"{source}: no image but what was written to {out}")
     if seen.left_out:
         print_log(seen.sentence(), logger="current", level=30)
-    return paths, seen.root
+    return paths, Path(source) if Path(source).is_dir() else seen.root
 
 
 class Prediction:

@@ -19,6 +19,7 @@ from sgseg.inference.classes import ClassTable
 from sgseg.inference.images import Reader
 from sgseg.inference.network import Statistics, TorchNetwork
 from sgseg.inference.tiling import blend, enlarged, image_statistics, to_unit, windows
+from sgseg.inference.working_size import WorkingSize
 from sgseg.io.rows import ArrayRows
 from tests.inference.models import small_config, small_model
 
@@ -182,6 +183,7 @@ def test_windows_of_a_long_axis_cost_what_it_is_long() -> None:
     assert long < 2**24
 
 
+@pytest.mark.slow
 def test_a_long_image_costs_its_labels_and_a_row_of_windows() -> None:
     """All that Python and torch allocate beside the labels grows by a few bytes a row."""
 
@@ -189,7 +191,7 @@ def test_a_long_image_costs_its_labels_and_a_row_of_windows() -> None:
         source = Repeated((height, 64, 1))
         segmenter = Segmenter.__new__(Segmenter)
         table = ClassTable(np.arange(2, dtype=np.uint8), ["a", "b"], True)
-        segmenter._set_up(Disagreeing(), table, Reader(1, None), 0, 64, 16, None)
+        segmenter._set_up(Disagreeing(), table, Reader(1, None), WorkingSize(0), 64, 16, None, None)
         tracemalloc.start()
         tensors = measure.peak_bytes(lambda: segmenter.large(source))
         arrays = tracemalloc.get_traced_memory()[1]

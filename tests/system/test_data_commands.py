@@ -39,6 +39,7 @@ def test_prepare_and_verify_from_the_command_line(tmp_path: Path) -> None:
     assert [(fault["kind"], fault["path"]) for fault in faults] == [("truncated", str(path))]
 
 
+@pytest.mark.slow
 def test_benchmark_compares_in_one_run(tmp_path: Path) -> None:
     """The ways stand side by side with images/s and ratio, in a table and as JSON."""
     parser = argparse.ArgumentParser()

@@ -37,7 +37,8 @@ def predict_aloud(
         say.print(f"{polygons.path}: {write_polygons(prediction, polygons)} polygons")
     for kind in annotations:
         say.print(f"{write_annotations(prediction, kind)}: for {kind}")
-    _summarise(say, prediction)
+    if prediction.manifest.finished:
+        _summarise(say, prediction)
     if faults:
         raise SystemExit(str(faults)) from faults
 

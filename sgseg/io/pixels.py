@@ -95,8 +95,8 @@ def _bands_of(path: Path, stored: Stored, bands: int, part: bool) -> tuple[Array
     if image.shape[2] != bands:
         raise BadFileError(
             path,
-            f"has {found} bands, expected {bands}: use --bands {found} (`bands` in a config) if "
-            "all are meant",
+            f"has {found} bands, expected {bands}: train with --bands {found} (`bands` in a "
+            "config) if all are meant; a trained model takes as many as it was trained on",
             "bands",
         )
     return image, opaque
@@ -111,7 +111,8 @@ def _demand_a_mask(path: Path, last: Array, found: int, bands: int, part: bool) 
     raise BadFileError(
         path,
         f"has {found} bands, expected {bands}; the last is declared as opacity but holds {held}: "
-        f"use --bands {found} (`bands` in a config) if it is data, or remove it from the file",
+        f"train with --bands {found} (`bands` in a config) if it is data, or remove it from the "
+        "file",
         "bands",
     )
 

@@ -142,7 +142,13 @@ def set_image_bands(config: Config, bands: int) -> None:
 
 
 def set_num_classes(config: Config, num_classes: int) -> None:
-    """Set the number of clusters, in the head and in the evaluators."""
+    """Set the number of clusters, in the head and in the evaluators.
+
+    Raises:
+        ValueError: for fewer than two.
+    """
+    if num_classes < 2:
+        raise ValueError(f"--num-classes {num_classes}: give two or more")
     config.model.decode_head.num_classes = num_classes
     for name in EVALUATORS:
         if config.get(name):

@@ -1,5 +1,6 @@
 """Node features on trial: kept with a gain, put back to the bit without, on resuming too."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,16 @@ from sgseg.training import train
 
 ConfigMaker = Callable[..., Config]
 STAGES = [(0, "superpixel"), (1, "head"), (2, "segmentation")]
-BEFORE = dict(order_agreement=0.8, flip_consistency=0.9, mutual_information=0.5)
+BEFORE = dict(order_kappa=0.8, flip_kappa=0.9, mutual_information=0.5)
 
 
 @pytest.mark.parametrize(
     ("after", "kept"),
     [
-        (dict(order_agreement=0.83), True),
-        (dict(order_agreement=0.81), False),  # too little
-        (dict(order_agreement=0.9, flip_consistency=0.8), False),  # they agree on the place
-        (dict(order_agreement=0.9, mutual_information=0.4), False),  # they agree on less
+        (dict(order_kappa=0.83), True),
+        (dict(order_kappa=0.81), False),  # too little
+        (dict(order_kappa=0.9, flip_kappa=0.8), False),  # they agree on the place
+        (dict(order_kappa=0.9, mutual_information=0.4), False),  # they agree on less
     ],
 )
 def test_what_counts_as_help(after: dict[str, float], kept: bool) -> None:
@@ -50,6 +51,9 @@ def test_the_last_epoch_is_of_the_better_one(
     same = [torch.equal(last[name], head[name]) for name in learned]
     assert all(same) != kept
     if not kept:
+        records = json.loads((tmp_path / "label_free.json").read_text())["epochs"]
+        assert [record.pop("epoch") for record in records] == [2, 3]
+        assert records[0] == records[1]  # scores of what is delivered, not of what was tried
         return
     (tmp_path / "epoch_3.pth").unlink()
     train(trying(tiny_config(tmp_path)), resume=True)
@@ -58,8 +62,8 @@ def test_the_last_epoch_is_of_the_better_one(
 
 
 def trying(config: Config) -> Config:
-    for name in ("pictures", "label_free"):
-        config.default_hooks.pop(name)
+    config.default_hooks.pop("pictures")
+    config.default_hooks.label_free.images = 4
     config.default_hooks.stage.stages = STAGES
     config.default_hooks.trial = dict(type="NodeTrialHook", images=4)
     return config

@@ -22,8 +22,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ValueError: if it is not a plain checkpoint, truncated or malicious.
     """
     if not Path(path).is_file():
-        inside = sorted(each.name for each in Path(path).glob("*.pth"))
-        hint = f"; it is a folder, with {', '.join(inside[:5])} in it" if inside else ""
+        folder = Path(path) if Path(path).is_dir() else Path(path).parent
+        inside = ", ".join(sorted(each.name for each in folder.glob("epoch_*.pth"))[-5:])
+        what = "it is a folder, with" if folder == Path(path) else f"{folder} has"
+        hint = f"; {what} {inside}" if inside else ""
         raise FileNotFoundError(f"{path}: no such checkpoint{hint}")
     try:
         _check_sums(path)

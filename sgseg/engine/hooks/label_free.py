@@ -70,8 +70,17 @@ class LabelFreeHook(Hook):
         epoch = runner.epoch + 1
         model = unwrapped(runner.model)
         due = epoch % self.interval == 0 or epoch == runner.max_epochs
-        if not due or getattr(model, "stage", None) == "superpixel":
-            return
+        if due and getattr(model, "stage", None) != "superpixel":
+            self._score(runner, epoch)
+
+    def score_again(self, runner: Runner) -> None:
+        """Score the epoch that ends anew, after its weights were changed for others."""
+        epoch = runner.epoch + 1
+        self.history = [record for record in self.history if record["epoch"] != epoch]
+        self._score(runner, epoch)
+
+    def _score(self, runner: Runner, epoch: int) -> None:
+        model = unwrapped(runner.model)
         loader = runner.train_dataloader if runner.val_loop is None else runner.val_dataloader
         scores = score_images(model, loader.dataset, self.images, self.batch_size)
         self.history.append(dict(epoch=epoch) | scores)

@@ -190,7 +190,7 @@ def _arguments(segmenter: Segmenter, source: str | Path, look: Look) -> dict[str
         mapping=segmenter.mapping.tolist(),
         side=segmenter.size.side,
         scale=segmenter.size.scale,
-        usual=[segmenter.size.usual, segmenter.size.trained],
+        size_in_training=[segmenter.size.usual, segmenter.size.trained],
         tile=segmenter.tile,
         overlap=segmenter.overlap,
         value_range=segmenter.value_range,

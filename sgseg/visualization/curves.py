@@ -75,7 +75,7 @@ def read_curves(files: Iterable[str | Path]) -> dict[str, tuple[list[int], list[
 def plot_curves(
     files: Iterable[str | Path],
     out: str | Path,
-    steps_per_epoch: int = 1,
+    steps_per_epoch: int,
     stages: Sequence[tuple[int, str]] = (),
 ) -> None:
     """Draw what moved in a run over its epochs, related scalars in one panel.
@@ -83,7 +83,7 @@ def plot_curves(
     Args:
         files: see :func:`read_curves`.
         out: the PNG to write.
-        steps_per_epoch: of the training; 1 keeps steps on the x axis.
+        steps_per_epoch: of the training.
         stages: first epoch, counted from 0, and name of each; marked by lines.
     """
     series = {
@@ -115,7 +115,7 @@ def plot_curves(
             axes.set_yscale("log")
         axes.set_title(title, fontsize=9)
         axes.set_ylabel(unit, fontsize=8)
-        axes.set_xlabel("epoch" if steps_per_epoch > 1 else "step", fontsize=8)
+        axes.set_xlabel("epoch", fontsize=8)
         axes.set_xlim(0, last * 1.02)
         axes.tick_params(labelsize=7)
         for start, _ in stages[1:]:

@@ -47,6 +47,7 @@ def test_the_last_epoch_is_of_the_better_one(
     train(config)
     head, last = weights(tmp_path / "head.pth"), weights(tmp_path / "epoch_3.pth")
     assert (last["fusion.gate"] == 0) != kept
+    assert head["fusion.gate"] == 0  # predicted with, it is the head alone
     learned = head.keys() - {"fusion.gate", "draws._extra_state"}  # the draws go on
     same = [torch.equal(last[name], head[name]) for name in learned]
     assert all(same) != kept

@@ -74,7 +74,9 @@ class NodeTrialHook(Hook):
             return
         if model.fusion.gate.item() != model.fusion.init:
             return  # resumed in the middle of this epoch: what it began with is kept already
+        model.fusion.shut()  # the file is the head alone, whoever reads it
         keep_weights(runner, FILE)
+        model.fusion.admit()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Compare and decide after the last epoch."""

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help setup demo test test-slow test-fork fuzz coverage mutation lint docs clean
 help:
-	@echo "make demo       train SGSeg on real textures, compare it, leave pictures (5 minutes)"
+	@echo "make demo       train SGSeg on real textures, compare it, leave pictures (5 to 8 minutes)"
 	@echo "make test       lint, types and all fast tests"
 	@echo "make test-slow  the long proofs"
 	@echo "make test-fork  the fast tests on the maintained fork of mmengine, in its own environment"

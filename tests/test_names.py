@@ -159,6 +159,7 @@ TESTED_ELSEWHERE = {
     "visualization/pictures": "inference/test_segmenter.py",
     "visualization/plots": "engine/test_log_lines.py",
     "visualization/slide": "inference/test_outputs.py",
+    "visualization/surest": "engine/test_pictures.py",
 }
 """Module -> the test file that proves it, by what it is a part of."""
 

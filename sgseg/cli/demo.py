@@ -1,4 +1,4 @@
-"""Train SGSeg on mosaics of real textures and compare it with K-Means: five minutes on two cores.
+"""Train SGSeg on mosaics of real textures and compare it with K-Means: five to eight minutes.
 
 Example:
     sgseg demo --work-dir work_dirs/demo

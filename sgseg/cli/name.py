@@ -6,7 +6,9 @@ Example:
 """
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .arguments import add_shared
 
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     given = dict(evaluation=args.evaluation, value_range=args.value_range)
     segmenter = Segmenter(checkpoint, device=args.device, side=args.side, **given)
 
-    def watch(paths):  # type: ignore[no-untyped-def]
+    def watch(paths: Sequence[Any]) -> Iterable[Any]:
         return track(paths, "Looking at images", console=Console(stderr=True))
 
     naming = Naming(segmenter, args.folder, args.images, table, watch)

@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .pictures import RGB, palette
-
-_FADE = 0.75
-"""How far pixels of other clusters fade to white."""
+from .surest import faded_crop, surest_windows
 
 
 class ClusterSheet:
@@ -38,25 +36,17 @@ class ClusterSheet:
             image: (H, W, 3).
             probability: (K, H, W) of its pixels.
         """
-        from scipy.ndimage import uniform_filter
-
         labels = probability.argmax(0)  # (H, W)
         self.pixels += np.bincount(labels.ravel(), minlength=len(self.pixels))
         height, width = labels.shape
         side = max(2, round(self.part * min(height, width)))
         for cluster in np.unique(labels):
             sure = np.where(labels == cluster, probability[cluster].astype(np.float32), 0)
-            means = uniform_filter(sure, side, mode="constant")
-            half = side // 2
-            inside = means[half : height - side + half + 1, half : width - side + half + 1]
-            top, left = np.unravel_index(inside.argmax(), inside.shape)
-            window = np.s_[top : top + side, left : left + side]
-            crop = image[window].astype(np.float32)
-            faded = crop + _FADE * (255 - crop)
-            shown = np.where((labels[window] == cluster)[..., None], crop, faded)
-            entry = (float(inside.max()), -next(self._order), shown.astype(np.uint8))
             found = self._surest[cluster]
-            (heapq.heappush if len(found) < self.crops else heapq.heappushpop)(found, entry)
+            for surety, top, left in surest_windows(sure, side, 1):
+                crop = faded_crop(image, labels == cluster, top, left, side)
+                entry = (surety, -next(self._order), crop)
+                (heapq.heappush if len(found) < self.crops else heapq.heappushpop)(found, entry)
 
     def picture(self, side: int = 96, gap: int = 4) -> RGB:
         """The sheet: a row a cluster, its colour, number and share of the pixels, surest first."""

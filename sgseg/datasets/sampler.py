@@ -25,14 +25,19 @@ class DrawSampler(DefaultSampler):
 
     Args:
         arguments, options: those of mmengine's ``DefaultSampler``.
+        images: the most items of an epoch over all processes, drawn anew each time, so that a
+            training takes as long on a large set as on one of so many. None: all of them.
     """
 
     _seen = 0
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, images: int | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if self.round_up and len(self.dataset) >= self.world_size:
-            self.num_samples = len(self.dataset) // self.world_size
+        if images is not None and images < 1:
+            raise ValueError(f"an epoch of {images} images: give 1 or more, or None for all")
+        count = min(len(self.dataset), images or len(self.dataset))
+        if self.round_up and count >= self.world_size:
+            self.num_samples = count // self.world_size
             self.total_size = self.num_samples * self.world_size
 
     def skip(self, count: int) -> None:

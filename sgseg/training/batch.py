@@ -31,8 +31,9 @@ class Steps:
         per_process: images that a process has in memory at a time.
         accumulation: forward and backward passes of a step.
         images: of the training set.
+        drawn: of an epoch: all, or as many as the sampler draws of a larger set.
         steps_per_epoch: of the optimiser, the last one whole.
-        left_out: images that an epoch does not see, for they make no whole batch.
+        left_out: drawn images that an epoch does not see, for they make no whole batch.
         rotating: whether the order is drawn anew each epoch.
     """
 
@@ -41,6 +42,7 @@ class Steps:
     per_process: int
     accumulation: int
     images: int
+    drawn: int
     steps_per_epoch: int
     left_out: int
     rotating: bool
@@ -51,6 +53,8 @@ class Steps:
         if self.left_out:
             others = "others each time, as the order is drawn anew" if self.rotating else "the last"
             left_out = f", left out of each epoch: {self.left_out}, {others}"
+        if self.drawn < self.images:
+            left_out = f", of which an epoch draws {self.drawn} anew{left_out}"
         return [
             f"Total batch: {self.total} images a step (processes: {self.processes}, images a "
             f"process: {self.per_process}, accumulated: {self.accumulation})",
@@ -60,14 +64,14 @@ class Steps:
     def warnings(self) -> list[str]:
         """What a person may not have meant."""
         said = []
-        if self.left_out > self.images // 10:
+        if self.left_out > self.drawn // 10:
             part = self.processes * self.accumulation
             totals = range(self.total, self.total // 2, -part)
-            best = min(totals, key=lambda total: self.images % total)
+            best = min(totals, key=lambda total: self.drawn % total)
             said.append(
-                f"{self.left_out} of {self.images} images are left out of each epoch of "
-                f"{self.steps_per_epoch} steps, for they make no whole batch; {TOTAL}={best} "
-                f"leaves out {self.images % best}"
+                f"{self.left_out} of {self.drawn} images are left out of each epoch of "
+                f"{self.steps_per_epoch} steps, others each time, for they make no whole batch; "
+                f"--cfg-options {TOTAL}={best} leaves out {self.drawn % best}"
             )
         if self.accumulation > 1:
             said.append(
@@ -159,33 +163,34 @@ def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
     """
     loader = config.train_dataloader
     processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
+    drawn = min(images, (loader.get("sampler") or {}).get("images") or images)
     if limit := loader.get("num_batch_per_epoch"):
-        images = min(images, limit * loader.batch_size * processes)
+        drawn = min(drawn, limit * loader.batch_size * processes)
     total, changed = loader.batch_size * processes * accumulated, []
     if config.get(TOTAL) not in (None, total):  # the size of a process was set after the config
         config.pop(TOTAL)
         config.pop("processes", None)
-    if images < total and loader.get("drop_last"):
-        fitting = images // (processes * accumulated)
+    if drawn < total and loader.get("drop_last"):
+        fitting = drawn // (processes * accumulated)
         if not fitting:
             raise ValueError(
-                f"The training set has {images} images, fewer than {processes} processes x "
+                f"An epoch has {drawn} images, fewer than {processes} processes x "
                 f"{accumulated} accumulated passes (optim_wrapper.accumulative_counts) need. "
                 "Start fewer, or give more images (train_dataloader.dataset)"
             )
         changed.append(
-            f"The training set has {images} images, fewer than a batch of {total}: the total "
+            f"An epoch has {drawn} images, fewer than a batch of {total}: the total "
             f"batch is lowered to {fitting * processes * accumulated} ({TOTAL})"
         )
         loader.batch_size = fitting
         if TOTAL in config:
             config[TOTAL] = fitting * processes * accumulated
-    return _steps(loader, processes, accumulated, images), changed
+    return _steps(loader, processes, accumulated, images, drawn), changed
 
 
-def _steps(loader: Any, processes: int, accumulated: int, images: int) -> Steps:
+def _steps(loader: Any, processes: int, accumulated: int, images: int, drawn: int) -> Steps:
     share = loader.batch_size
-    each = max(1, images // processes)  # the sampler gives every process as many
+    each = max(1, drawn // processes)  # the sampler gives every process as many
     passes = each // share if loader.get("drop_last") else -(-each // share)
     seen = min(passes * share, each) * processes
     return Steps(
@@ -194,8 +199,9 @@ def _steps(loader: Any, processes: int, accumulated: int, images: int) -> Steps:
         per_process=share,
         accumulation=accumulated,
         images=images,
+        drawn=drawn,
         steps_per_epoch=passes // accumulated,
-        left_out=max(0, images - seen),
+        left_out=max(0, drawn - seen),
         rotating=bool((loader.get("sampler") or {}).get("shuffle", True)),
     )
 

@@ -19,8 +19,11 @@ def beginning(runner: Runner, steps: Steps) -> list[str]:
     config, folder = runner.cfg, from_here(runner.work_dir)
     clusters = config.model.decode_head.num_classes
     length = f"{runner.max_epochs} epochs of {steps.steps_per_epoch} steps of {steps.total} images"
+    images = f"{steps.images} images"
+    if steps.drawn < steps.images:
+        images += f" ({steps.drawn} an epoch, drawn anew)"
     said = [
-        f"{Path(config.filename or 'a config').stem}: {steps.images} images, {clusters} clusters, "
+        f"{Path(config.filename or 'a config').stem}: {images}, {clusters} clusters, "
         f"{length}, on {device_name()}",
         f"Checkpoints, log and config: {folder}",
     ]

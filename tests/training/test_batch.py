@@ -93,18 +93,26 @@ def little(processes: int, drop_last: bool = True, **stated: int) -> Config:
     return config
 
 
+@pytest.mark.parametrize("limit", [None, 33])
 @pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize(("processes", "images"), [(1, 22), (1, 16), (2, 45), (4, 16), (4, 31)])
+@pytest.mark.parametrize(("processes", "images"), [(1, 22), (1, 16), (2, 45), (4, 16), (4, 310)])
 def test_steps_are_those_of_the_loader(
-    monkeypatch: pytest.MonkeyPatch, processes: int, images: int, drop_last: bool
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
+    images: int,
+    drop_last: bool,
+    limit: int | None,
 ) -> None:
     """Steps and images left out, counted in the loader of every rank; whole steps on any number."""
     monkeypatch.setenv("WORLD_SIZE", str(processes))
-    steps, changed = fit_batch(little(processes, drop_last, total_batch_size=16), images)
+    config = little(processes, drop_last, total_batch_size=16)
+    config.train_dataloader.sampler.images = limit
+    steps, changed = fit_batch(config, images)
+    drawn = min(images, limit or images)
     seen, passes = set(), set()
     for rank in range(processes):
         monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda r=rank: (r, processes))
-        sampler: Any = DrawSampler(range(images), seed=0)  # type: ignore[arg-type]
+        sampler: Any = DrawSampler(range(images), seed=0, images=limit)  # type: ignore[arg-type]
         loader: Any = DataLoader(
             range(images),  # type: ignore[arg-type]
             16 // processes,
@@ -115,9 +123,23 @@ def test_steps_are_those_of_the_loader(
         passes.add(len(batches))
         seen |= {int(index) for batch in batches for index in batch}
     assert passes == {steps.steps_per_epoch} and not changed
-    assert images - len(seen) == steps.left_out
-    assert not drop_last or steps.steps_per_epoch == images // 16
+    assert drawn - len(seen) == steps.left_out and steps.drawn == drawn
+    assert not drop_last or steps.steps_per_epoch == drawn // 16
     assert bool(steps.left_out) == ("left out" in steps.lines()[1])
+    assert (drawn < images) == (f"draws {drawn} anew" in steps.lines()[1])
+
+
+def test_an_epoch_draws_other_images_each_time() -> None:
+    """30 of 100 an epoch: the same for each rank's epoch, others in the next, all before long."""
+    sampler: Any = DrawSampler(range(100), seed=0, images=30)  # type: ignore[arg-type]
+    epochs = []
+    for epoch in range(30):
+        sampler.set_epoch(epoch)
+        epochs.append([draw.index for draw in sampler])
+        assert len(set(epochs[-1])) == len(sampler) == 30
+    assert epochs[0] != epochs[1] and len(set().union(*epochs)) == 100
+    with pytest.raises(ValueError, match="1 or more"):
+        DrawSampler(range(3), images=0)  # type: ignore[arg-type]
 
 
 def test_a_set_smaller_than_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

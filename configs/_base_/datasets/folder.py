@@ -18,7 +18,8 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type=DrawSampler, shuffle=True),
+    # An epoch of a larger folder draws so many anew: a training takes no longer on it.
+    sampler=dict(type=DrawSampler, shuffle=True, images=400),
     collate_fn=dict(type=default_collate),
     dataset=dict(
         type=ImageFolder,

@@ -9,3 +9,4 @@ with read_base():
     from .._base_.schedules.untrained import *  # noqa: F403
 
 model.decode_head.num_classes = 4
+train_dataloader.sampler.images = None  # nothing is learned of an image seen twice

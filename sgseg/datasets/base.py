@@ -108,13 +108,13 @@ class SegDataset(Dataset[dict[str, Any]]):
         raise NotImplementedError
 
     def __getitem__(self, draw: int | Draw) -> dict[str, Any]:
-        index, epoch, seed = draw if isinstance(draw, tuple) else Draw(int(draw))
+        index, epoch, seed, again = draw if isinstance(draw, tuple) else Draw(int(draw))
         if not 0 <= index < len(self):
             raise IndexError(f"{type(self).__name__} has {len(self)} items, asked for {index}")
         index, results = self._load_or_next(index)
         results.update(index=index, img_shape=results["img"].shape[:2])
         carry_valid(results)
-        with isolated_randomness(self.seed, seed, epoch, index):
+        with isolated_randomness(self.seed, seed, epoch, index, again):
             for transform in self.transforms:
                 results = transform(results)
         return results

@@ -1,4 +1,4 @@
-"""Randomness as a function of (seeds, epoch, index), whatever process draws it."""
+"""Randomness as a function of (seeds, epoch, index, pass), whatever process draws it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Draw(NamedTuple):
     epoch: int = 0
     seed: int = 0
     """Seed of the run, ``--seed``."""
+    again: int = 0
+    """How often the epoch has drawn the item before."""
 
 
 @contextmanager

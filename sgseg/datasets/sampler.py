@@ -25,17 +25,21 @@ class DrawSampler(DefaultSampler):
 
     Args:
         arguments, options: those of mmengine's ``DefaultSampler``.
-        images: the most items of an epoch over all processes, drawn anew each time, so that a
-            training takes as long on a large set as on one of so many. None: all of them.
+        images: the items of an epoch over all processes. Of a larger set so many are drawn anew
+            each time, of a smaller one each several times, cropped and flipped otherwise: a
+            training takes as long on any folder. None: each item once.
     """
 
     _seen = 0
 
     def __init__(self, *arguments: Any, images: int | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if images is not None and images < 1:
-            raise ValueError(f"an epoch of {images} images: give 1 or more, or None for all")
-        count = min(len(self.dataset), images or len(self.dataset))
+        if images is not None and (images < 1 or not self.round_up):
+            raise ValueError(
+                f"images={images}, round_up={self.round_up}: an epoch has 1 image or more, as many "
+                "for each process; give images=None for each image once"
+            )
+        count = images or len(self.dataset)
         if self.round_up and count >= self.world_size:
             self.num_samples = count // self.world_size
             self.total_size = self.num_samples * self.world_size
@@ -46,5 +50,6 @@ class DrawSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
         seen, self._seen = self._seen, 0
-        for index in islice(super().__iter__(), seen, None):
-            yield Draw(index, self.epoch, self.seed)
+        for position, index in enumerate(islice(super().__iter__(), seen, None), seen):
+            again = (position * self.world_size + self.rank) // len(self.dataset)
+            yield Draw(index, self.epoch, self.seed, again)

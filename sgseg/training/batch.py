@@ -31,7 +31,7 @@ class Steps:
         per_process: images that a process has in memory at a time.
         accumulation: forward and backward passes of a step.
         images: of the training set.
-        drawn: of an epoch: all, or as many as the sampler draws of a larger set.
+        drawn: of an epoch: each once, or as many as the sampler draws.
         steps_per_epoch: of the optimiser, the last one whole.
         left_out: drawn images that an epoch does not see, for they make no whole batch.
         rotating: whether the order is drawn anew each epoch.
@@ -53,8 +53,8 @@ class Steps:
         if self.left_out:
             others = "others each time, as the order is drawn anew" if self.rotating else "the last"
             left_out = f", left out of each epoch: {self.left_out}, {others}"
-        if self.drawn < self.images:
-            left_out = f", of which an epoch draws {self.drawn} anew{left_out}"
+        if self.drawn != self.images:
+            left_out = f"; an epoch draws {self.drawn} of them{left_out}"
         return [
             f"Total batch: {self.total} images a step (processes: {self.processes}, images a "
             f"process: {self.per_process}, accumulated: {self.accumulation})",
@@ -163,7 +163,7 @@ def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
     """
     loader = config.train_dataloader
     processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
-    drawn = min(images, (loader.get("sampler") or {}).get("images") or images)
+    drawn = (loader.get("sampler") or {}).get("images") or images
     if limit := loader.get("num_batch_per_epoch"):
         drawn = min(drawn, limit * loader.batch_size * processes)
     total, changed = loader.batch_size * processes * accumulated, []

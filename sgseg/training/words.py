@@ -21,7 +21,9 @@ def beginning(runner: Runner, steps: Steps) -> list[str]:
     length = f"{runner.max_epochs} epochs of {steps.steps_per_epoch} steps of {steps.total} images"
     images = f"{steps.images} images"
     if steps.drawn < steps.images:
-        images += f" ({steps.drawn} an epoch, drawn anew)"
+        images += f" ({steps.drawn} an epoch, others each time)"
+    elif steps.drawn > steps.images:
+        images += f" (each about {steps.drawn / steps.images:.2g} times an epoch)"
     said = [
         f"{Path(config.filename or 'a config').stem}: {images}, {clusters} clusters, "
         f"{length}, on {device_name()}",

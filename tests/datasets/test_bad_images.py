@@ -85,6 +85,7 @@ def test_run_lists_them(photographs: Path, tmp_path: Path) -> None:
     }
     options |= {
         "train_dataloader.num_workers": 1,
+        "train_dataloader.sampler.images": None,
         "train_dataloader.batch_size": 2,
         "train_dataloader.dataset.max_bad_images": 3,
         "param_scheduler": None,

@@ -45,7 +45,11 @@ def test_trains_from_a_folder(tmp_path: Path, labels: bool) -> None:
     for number in range(4):
         image = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
         cv2.imwrite(str(tmp_path / f"data/images/{number}.png"), image)
-    options = {"total_batch_size": 2, "train_dataloader.num_workers": 0} | {
+    options = {
+        "total_batch_size": 2,
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.sampler.images": None,
+    } | {
         "train_dataloader.persistent_workers": False,
         "train_dataloader.dataset.transforms.0.size": 64,
         "model.backbone.num_superpixels": 9,

@@ -36,6 +36,7 @@ FOLDER = ROOT / "configs/sgseg/sgseg_diffgcn_folder.py"
 QUICK: dict[str, Any] = {
     "train_dataloader.batch_size": 4,
     "train_dataloader.num_workers": 0,
+    "train_dataloader.sampler.images": None,
     "val_dataloader.num_workers": 0,
     "test_dataloader.num_workers": 0,
     "train_dataloader.dataset.transforms.0.size": 32,

@@ -24,6 +24,7 @@ def test_one_line_trains_and_segments(
     monkeypatch.chdir(tmp_path)
     small = {
         "train_dataloader.num_workers": 0,
+        "train_dataloader.sampler.images": None,
         "train_dataloader.dataset.transforms.0.size": 32,
         "train_dataloader.dataset.transforms.1.size": 32,
         "predict_side": 32,

@@ -45,6 +45,7 @@ def small_config(folder: Path, name: str, part: str, out: Path, **more: Any) -> 
     """A config on the small images, with the file's weights in a part of the model."""
     own = dict(SMALL, weights=str(folder / "weights.pth"))
     options: dict[str, Any] = {f"model.{part}": own, "default_hooks.pictures": None}
+    options["train_dataloader.sampler.images"] = None
     for loader in ("train", "val", "test"):
         options[f"{loader}_dataloader.num_workers"] = 0
         for number in (0, 1):
@@ -128,7 +129,11 @@ def test_the_comparison_that_ships(
     monkeypatch.syspath_prepend(ROOT / "examples")
     example: Any = __import__("compare_features")
     own = dict(SMALL, weights=str(folder / "weights.pth"))
-    options = {"default_hooks.pictures": None, "train_dataloader.num_workers": 0}
+    options = {
+        "default_hooks.pictures": None,
+        "train_dataloader.num_workers": 0,
+        "train_dataloader.sampler.images": None,
+    }
     given = dict(out=str(tmp_path), seeds=(0, 1), num_classes=3, options=options)
     found = example.main(str(folder), own, example.ROWS, **given)
     found |= example.main(str(folder), own, example.TRAINED, **(given | dict(epochs=1)))

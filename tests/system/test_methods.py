@@ -86,6 +86,7 @@ def test_a_folder_without_labels(tmp_path: Path) -> None:
             "train_cfg.max_epochs": 2,
             "train_dataloader.batch_size": 2,
             "train_dataloader.num_workers": 0,
+            "train_dataloader.sampler.images": None,
             "train_dataloader.persistent_workers": False,
             "train_dataloader.dataset.transforms.0.size": 32,
             "train_dataloader.dataset.transforms.1.size": 32,

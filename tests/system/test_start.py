@@ -101,7 +101,7 @@ def test_few_images_without_workers(tmp_path: Path, count: int) -> None:
         data=photographs(tmp_path / "data", count),
         work_dir=tmp_path / "run",
         epochs=1,
-        options=NET | {"train_dataloader.num_workers": 0},
+        options=NET | {"train_dataloader.num_workers": 0, "train_dataloader.sampler.images": None},
     )
     train(config)
     card = json.loads((tmp_path / "run/run.json").read_text())

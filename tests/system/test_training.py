@@ -152,6 +152,7 @@ def test_folder_without_labels_trains(photographs: Path, tmp_path: Path) -> None
     options = {k: v for k, v in TINY.items() if "dataset" not in k and "val" not in k}
     options |= {
         "train_dataloader.num_workers": 0,
+        "train_dataloader.sampler.images": None,
         "train_dataloader.persistent_workers": False,
         "train_dataloader.batch_size": 2,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,8 @@ def test_steps_are_those_of_the_loader(
     config = little(processes, drop_last, total_batch_size=16)
     config.train_dataloader.sampler.images = limit
     steps, changed = fit_batch(config, images)
-    drawn = min(images, limit or images)
-    seen, passes = set(), set()
+    drawn = limit or images
+    seen, passes, count = set(), set(), 0
     for rank in range(processes):
         monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda r=rank: (r, processes))
         sampler: Any = DrawSampler(range(images), seed=0, images=limit)  # type: ignore[arg-type]
@@ -122,15 +123,17 @@ def test_steps_are_those_of_the_loader(
         batches = list(loader)
         passes.add(len(batches))
         seen |= {int(index) for batch in batches for index in batch}
+        count += sum(len(batch) for batch in batches)
     assert passes == {steps.steps_per_epoch} and not changed
-    assert drawn - len(seen) == steps.left_out and steps.drawn == drawn
+    assert drawn - count == steps.left_out and steps.drawn == drawn
+    assert drawn < images or len(seen) >= images - (0 if limit else steps.left_out)
     assert not drop_last or steps.steps_per_epoch == drawn // 16
     assert bool(steps.left_out) == ("left out" in steps.lines()[1])
-    assert (drawn < images) == (f"draws {drawn} anew" in steps.lines()[1])
+    assert (drawn != images) == (f"draws {drawn} of them" in steps.lines()[1])
 
 
-def test_an_epoch_draws_other_images_each_time() -> None:
-    """30 of 100 an epoch: the same for each rank's epoch, others in the next, all before long."""
+def test_an_epoch_of_a_large_set_draws_others_each_time() -> None:
+    """30 of 100 an epoch, never one twice, and all before long."""
     sampler: Any = DrawSampler(range(100), seed=0, images=30)  # type: ignore[arg-type]
     epochs = []
     for epoch in range(30):
@@ -138,8 +141,25 @@ def test_an_epoch_draws_other_images_each_time() -> None:
         epochs.append([draw.index for draw in sampler])
         assert len(set(epochs[-1])) == len(sampler) == 30
     assert epochs[0] != epochs[1] and len(set().union(*epochs)) == 100
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="1 image or more"):
         DrawSampler(range(3), images=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_epoch_of_a_small_set_draws_each_several_times(
+    monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """Three images, eight draws: all come up evenly, and no draw is another one's double."""
+    draws = []
+    for rank in range(processes):
+        monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda r=rank: (r, processes))
+        sampler: Any = DrawSampler(range(3), seed=0, images=8)  # type: ignore[arg-type]
+        each = list(sampler)
+        sampler.skip(2)
+        assert list(sampler) == each[2:] and len(each) == 8 // processes
+        draws += each
+    assert len(set(draws)) == 8  # (index, epoch, seed, pass): what a crop is drawn by
+    assert sorted(Counter(draw.index for draw in draws).values()) == [2, 3, 3]
 
 
 def test_a_set_smaller_than_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather, broadcast, get_rank
+from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from sklearn.cluster import MiniBatchKMeans
@@ -110,7 +110,7 @@ class ClusterFeaturesHook(Hook):
             return
         model = unwrapped(runner.model)
         loader = runner.train_dataloader
-        share = -(-self.pixels // len(loader.dataset))
+        share = -(-self.pixels // (len(loader.sampler) * get_world_size()))
         # Seeded with the rank, or all ranks would take the same pixels of their images.
         with failing_together():
             samples = sample_features(model, loader, share, model.draws.seed + get_rank())

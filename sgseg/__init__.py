@@ -16,7 +16,7 @@ def load(model: str | Path, **options: Any) -> Segmenter:
     """A trained model, ready to segment: ``sgseg.load("epoch_12.pth")("a.jpg").save("maps")``.
 
     Args:
-        model: a checkpoint, or the ``.onnx`` file that was exported from one.
+        model: a checkpoint, the work dir of a training, or the ``.onnx`` file of an export.
         **options: of :class:`sgseg.inference.Segmenter`, or of its ``from_onnx``.
     """
     from .inference import Segmenter  # here, so that importing sgseg pulls in nothing heavy

@@ -9,7 +9,6 @@ from tests.test_layers import PACKAGE, ROOT
 TESTED_ELSEWHERE = {
     "app/crops": "app/test_page.py",
     "app/html": "app/test_page.py",
-    "app/run": "app/test_page.py",
     "app/sampled": "app/test_naming.py",
     "app/server": "app/test_page.py",
     "app/whole_folder": "app/test_naming.py",

@@ -6,6 +6,7 @@ Example:
 """
 
 import argparse
+import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ def run(args: argparse.Namespace) -> None:
 
     if importlib.util.find_spec("gradio") is None:
         raise SystemExit("sgseg name: the page needs Gradio; install it: pip install 'sgseg[app]'")
-    from ..app import Naming, checkpoint_of
+    from ..app import Naming
     from ..app.server import listening_socket, serve
+    from ..engine.checkpoints.newest import checkpoint_of
     from ..inference import Segmenter
 
     sock = listening_socket(args.port)  # a taken port is said before the images are looked at
@@ -63,6 +65,10 @@ def run(args: argparse.Namespace) -> None:
         if not args.no_browser:
             webbrowser.open(address)
 
+    def end(*_: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)  # so that the names are kept, as after Ctrl-C
     try:
         serve(naming, names, sock, opened)
     except KeyboardInterrupt:  # how the page is ended

@@ -12,7 +12,10 @@ import argparse
 
 from .arguments import UsageError, add_shared, config_and, config_arguments
 
-PATHS = "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; SOURCE is an image or a folder"
+PATHS = (
+    "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; CHECKPOINT is a file or a run's folder, "
+    "SOURCE an image or a folder"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,9 @@ import argparse
 
 from .arguments import add_shared, config_and, config_arguments
 
-PATHS = "[CONFIG] CHECKPOINT: epoch_N.pth; a config to score it on another one's data"
+PATHS = (
+    "[CONFIG] CHECKPOINT: epoch_N.pth or a run's folder; a config to score it on another one's data"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Score, and print the score."""
+    from ..engine.checkpoints.newest import checkpoint_of
     from ..engine.console import RunConsole
     from ..training import config_for, test
 
     given, checkpoint = config_and(args.paths, 1, PATHS)
     with RunConsole(args.verbose or args.debug) as console:
+        checkpoint = checkpoint_of(checkpoint)
         config = config_for(checkpoint, given, training=False, **config_arguments(args))
         record = test(config, checkpoint, console)
     named = record["named_accuracy"]

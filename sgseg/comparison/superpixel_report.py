@@ -72,7 +72,10 @@ def annotated_names(root: str | Path, limit: int | None = None) -> list[str]:
     """
     names = sorted(path.stem for path in (Path(root) / "images").glob("*.jpg"))
     if not names:
-        raise FileNotFoundError(f"{root}: no images/*.jpg; see docs/guide/superpixels.md")
+        raise FileNotFoundError(
+            f"{root}: no images/*.jpg; wanted are images/NAME.jpg and "
+            "gt/NAME.npz with the people's segmentations, as the BSDS500 has them"
+        )
     missing = [name for name in names if not (Path(root) / "gt" / f"{name}.npz").is_file()]
     if missing:
         raise FileNotFoundError(f"{root}: gt/{missing[0]}.npz and {len(missing) - 1} more missing")

@@ -13,6 +13,9 @@ from .areas import summed
 from .folder import BadImagesError, Prediction
 from .vectors import Trace, write_polygons
 
+_ALL_BUT = 0.95
+"""Share from which one class is hardly a segmentation."""
+
 
 def predict_aloud(
     prediction: Prediction,
@@ -59,10 +62,17 @@ def _segment(prediction: Prediction, done: int) -> None:
 
 
 def _summarise(say: Console, prediction: Prediction) -> None:
-    found = prediction.manifest.areas()
-    for area in summed(prediction.segmenter.classes, found.values()):
+    areas = summed(prediction.segmenter.classes, prediction.manifest.areas().values())
+    for area in areas:
         ground = "" if area.square_metres is None else f"  {area.square_metres:,.0f} m2"
         say.print(f"{area.name:<24}{100 * area.share:5.1f} %{ground}")
+    largest = max(areas, key=lambda area: area.share)
+    if len(areas) > 1 and largest.share > _ALL_BUT:
+        say.print(
+            f"Warning: {largest.name} covers {100 * largest.share:.1f} % of all images. Either "
+            "they show little else, or the clusters tell nothing apart: look at overlays/, and "
+            "train with more clusters (--num-classes) or longer (--epochs)"
+        )
     out = prediction.out
     drawn = " overlays/, pictures/," if prediction.look.pictures else ""
     say.print(f"Written to {out}: labels/,{drawn} areas.csv and classes.json")

@@ -126,6 +126,7 @@ class Prediction:
                     yield from self._segment(part, wanted)
         finally:
             write_tables(self.out, self.segmenter.classes, self.manifest.areas())
+            self.manifest.release()
         if self.faults:
             raise BadImagesError(self.faults, len(self.paths))
 

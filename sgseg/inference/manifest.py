@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ..io.atomic import write_atomically
 from .areas import Area
 from .outputs import foreign_files, possible_files
@@ -36,12 +38,29 @@ class Manifest:
     Raises:
         FileExistsError: for a file in the place of the folder, a prediction by other arguments,
             or files in its folders that no prediction wrote.
+        BlockingIOError: while another call writes to the folder.
     """
 
     def __init__(self, out: Path, arguments: Mapping[str, Any], overwrite: bool = False) -> None:
         if out.exists() and not out.is_dir():
             raise FileExistsError(f"{out}: is a file; name a folder (--out)")
         self.out = out
+        self._lock = FileLock(out / ".lock")
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise BlockingIOError(
+                f"{out}: another sgseg predict is writing there; wait for it, or give another --out"
+            ) from None
+        try:
+            self._take_up(arguments, overwrite)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _take_up(self, arguments: Mapping[str, Any], overwrite: bool) -> None:
+        out = self.out
         self.names: dict[str, str] = {}
         self.finished: dict[str, Record] = {}
         lines = _lines(out / NAME)
@@ -77,6 +96,10 @@ class Manifest:
         record: Record = dict(image=image, stamp=_stamp(path), files=dict(files), areas=rows)
         self.finished[image] = record
         self._append(record)
+
+    def release(self) -> None:
+        """Let another call write to the folder; a process that ends does so by itself."""
+        self._lock.release()
 
     def areas(self) -> dict[str, list[Area]]:
         """What each class covers of each finished image, in the order of their names."""

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..engine.checkpoints.loading import load_checkpoint
+from ..engine.checkpoints.newest import checkpoint_of
 from ..engine.checkpoints.portable import config_as_data
 from ..io.digest import short_digest, weights_sha256
 from ..io.jsonfile import read_json
@@ -49,7 +50,8 @@ class Segmenter:
     """A trained model for images of any size.
 
     Args:
-        checkpoint: ``epoch_N.pth``; read without running code in it.
+        checkpoint: ``epoch_N.pth``, or the work dir of a training, whose newest is taken; read
+            without running code in it.
         config: config file or config, for a checkpoint that carries none. Where it carries one,
             its own model is taken, and what differs is named in a warning.
         device: default a GPU if there is one.
@@ -100,6 +102,7 @@ class Segmenter:
         scale: float | None = None,
         palette: Names | None = None,
     ) -> None:
+        checkpoint = checkpoint_of(checkpoint)
         saved = load_checkpoint(checkpoint)
         used = config_for(checkpoint, config, saved, **(overrides or {}))
         model = trained_model(used, saved, checkpoint)

@@ -9,7 +9,7 @@ Parts of value 1 are called ``1.1``, ``1.2`` and so on, those of ``1.2`` are ``1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ..io.jsonfile import read_json
@@ -138,7 +139,21 @@ def name_table(
         raise wanted
     if len(set(names.values())) > IGNORE:
         raise ValueError(f"{source}: {len(set(names.values()))} classes; label maps hold {IGNORE}")
+    if twins := _differ_in_case(names.values()):
+        print_log(
+            f"{source}: {twins} are two classes; write them alike to join them", "current", 30
+        )
     return NameTable(names, splits, own)
+
+
+def _differ_in_case(names: Iterable[str]) -> str:
+    """The first names that differ only in capitals or blanks."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            return f"{other!r} and {name!r}"
+    return ""
 
 
 def _split(content: Any, source: Any) -> Split:

@@ -20,7 +20,8 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path}: no JSON ({error})") from error
+        comma = " (a comma too many before it?)" if "property name" in str(error) else ""
+        raise ValueError(f"{path}: no JSON ({error}){comma}") from error
 
 
 def read_json_if_whole(path: str | Path) -> Any:

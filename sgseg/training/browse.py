@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from ..datasets import PackInputs
 from ..registry import DATASETS, is_a
-from ..visualization import captioned, palette, picture_strip, to_display
+from ..visualization import captioned, class_colours, picture_strip, to_display
 
 _SIDE = 160
 _COLUMNS = 4
@@ -41,7 +41,7 @@ def data_picture(config: Config, split: str = "train", count: int = 12) -> tuple
     if is_a(last, PackInputs):
         last.with_labels = True  # to look at; the protocol is as configured
         dataset = DATASETS.build(loader.dataset)
-    colours = palette(max(len(dataset.classes), 1))
+    colours = class_colours(dataset.classes)
     pictures = []
     for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int):
         item = dataset[int(index)]

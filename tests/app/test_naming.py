@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sgseg.app import Naming, checkpoint_of
+from sgseg.app import Naming
 from sgseg.app.naming import MOST_PARTS
 from sgseg.app.whole_folder import whole_folder
 from tests.app.painted import CLUSTERS, SIZE, by_colour, paint, painting, segmenter_of
@@ -182,14 +182,3 @@ def test_downloads_are_what_predict_writes(naming: Naming, tmp_path: Path) -> No
         [str(value), name, str(pixels[value])]
         for value, name in enumerate(["brick", "cluster_1", "cluster_2"])
     ]
-
-
-def test_the_checkpoint_of_a_run(tmp_path: Path) -> None:
-    """A folder without one is named, with what is wanted."""
-    with pytest.raises(FileNotFoundError, match=r"no epoch_N\.pth in it"):
-        checkpoint_of(tmp_path)
-    assert checkpoint_of(tmp_path / "epoch_3.pth") == tmp_path / "epoch_3.pth"
-    (tmp_path / "run_1").mkdir()
-    (tmp_path / "latest").symlink_to("run_1")
-    by_colour(tmp_path).rename(tmp_path / "run_1/epoch_2.pth")
-    assert checkpoint_of(tmp_path) == tmp_path / "latest/epoch_2.pth"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sgseg.engine import EvaluatedCheckpointHook
 from sgseg.engine.checkpoints.loading import load_checkpoint
-from sgseg.engine.checkpoints.newest import newest_checkpoint
+from sgseg.engine.checkpoints.newest import checkpoint_of, newest_checkpoint
 from sgseg.training import train
 from tests.reliability.runs import assert_same_run, in_a_process, noisy_config, quick_config
 
@@ -250,3 +250,12 @@ def test_failed_run_says_so(tmp_path: Path) -> None:
     train(noisy_config(tmp_path), resume=True)
     card = json.loads((tmp_path / "run.json").read_text())
     assert [before["ended"] for before in card["before"]] == ["RuntimeError: planted"]
+
+
+def test_a_run_stands_for_its_newest_checkpoint(finished: Path, tmp_path: Path) -> None:
+    """Of its latest run; a folder without one is named, and a file is what it is."""
+    with pytest.raises(FileNotFoundError, match=r"no epoch_N\.pth in it"):
+        checkpoint_of(tmp_path)
+    assert checkpoint_of(tmp_path / "epoch_3.pth") == tmp_path / "epoch_3.pth"
+    (tmp_path / "latest").symlink_to(finished)
+    assert checkpoint_of(tmp_path) == tmp_path / "latest/epoch_3.pth"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from ...io.atomic import write_atomically
@@ -99,6 +100,25 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
             "Start anew without --resume, or copy a whole checkpoint there"
         )
     return None
+
+
+def checkpoint_of(run: str | Path) -> Path:
+    """A checkpoint, or the newest whole one of a work dir (of its latest run).
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if every one is broken.
+    """
+    run = Path(run)
+    if not run.is_dir():
+        return run
+    folder = run / "latest" if (run / "latest").is_dir() else run
+    found = newest_checkpoint(folder, lambda sentence: print_log(sentence, "current", 30))
+    if found is None:
+        raise FileNotFoundError(
+            f"{run}: no epoch_N.pth in it; give the work dir of a training, or a checkpoint"
+        )
+    return found
 
 
 def sweep_parts(folder: Path) -> None:

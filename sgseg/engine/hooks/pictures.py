@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ...registry import HOOKS
 from ...visualization import (
     ClusterSheet,
     captioned,
+    class_colours,
     draw_borders,
     features_as_rgb,
     overlay,
@@ -105,10 +106,11 @@ class PictureHook(Hook):
         mapping = np.asarray(records[0]["mapping"]) if records else None
         model, dataset = unwrapped(runner.model), loader.dataset
         batch = default_collate([dataset[i] for i in evenly(len(dataset), self.count)])
-        strip = strip_of(model, batch, mapping)
+        classes = dataset.metainfo["classes"] if records else ()
+        strip = strip_of(model, batch, mapping, classes)
         if records:
-            classes = dataset.metainfo["classes"]
-            strip = captioned(strip, list(zip(classes, palette(len(classes)), strict=False)), [])
+            legend = list(zip(classes, class_colours(classes), strict=False))
+            strip = captioned(strip, legend, [])
         folder = self._folder(runner)
         name = "test" if epoch is None else f"epoch_{epoch:03d}"
         write_png(folder / f"{name}.png", strip)
@@ -164,7 +166,10 @@ def cluster_sheet(model: torch.nn.Module, images: Iterable[torch.Tensor]) -> np.
 
 
 def strip_of(
-    model: torch.nn.Module, batch: dict[str, Any], mapping: np.ndarray | None = None
+    model: torch.nn.Module,
+    batch: dict[str, Any],
+    mapping: np.ndarray | None = None,
+    classes: Sequence[str] = (),
 ) -> np.ndarray:
     """One row an image of what the model makes of a batch.
 
@@ -174,6 +179,7 @@ def strip_of(
         model: a segmentor.
         batch: collated items, with or without ``gt``.
         mapping: class of each cluster; clusters keep their own colours without it.
+        classes: names by whose colours the classes are drawn, those of ``sgseg predict``.
 
     Returns:
         RGB picture, uint8.
@@ -185,7 +191,7 @@ def strip_of(
         state = model(data["inputs"], mode="tensor")
     model.train(training)
     clusters = state.probability.argmax(1).cpu().numpy()  # (B, H, W)
-    colours = palette(_NO_CLASS)  # of all classes, those that no cluster has too
+    colours = class_colours(classes) if classes else palette(_NO_CLASS)
     if mapping is not None:
         clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
     used = state.superpixels is not None and getattr(model, "reads_nodes", True)

@@ -135,10 +135,8 @@ class ImageFolder(SegDataset):
         if corner is None:
             return self._item(index, read_pixels(path, self.bands, self.units))
         (top, left), rows = corner, open_rows(path, self.bands, self.units)
-        bottom, columns = min(top + WINDOW, rows.shape[0]), slice(left, left + WINDOW)
-        valid = rows.valid(top, bottom)
-        image = np.ascontiguousarray(rows.rows(top, bottom)[:, columns])
-        return self._item(index, Pixels(image, None if valid is None else valid[:, columns]))
+        bottom, right = min(top + WINDOW, rows.shape[0]), min(left + WINDOW, rows.shape[1])
+        return self._item(index, rows.window(top, bottom, slice(left, right)))
 
     def _corners(self, path: Path) -> list[tuple[int, int] | None]:
         """First row and column of the windows of a large raster; None of any other image."""

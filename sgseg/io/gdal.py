@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .badfile import BadFileError
 
 INSTALL = "pip install 'sgseg[geo]'"
+_ALL = slice(None)
 
 
 def installed() -> bool:
@@ -43,20 +44,23 @@ def opened(path: Path, **options: Any) -> Iterator[Any]:
             raise BadFileError(path, "GDAL takes names in UTF-8 only: rename it") from error
 
 
-def read_rows(path: Path, start: int, stop: int) -> npt.NDArray[Any]:
-    """Rows ``start`` to ``stop`` of all bands as stored: (rows, W, bands).
+def read_rows(path: Path, start: int, stop: int, columns: slice = _ALL) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of some columns, all bands as stored: (rows, columns, bands).
 
     Opened for each call, so that GDAL keeps nothing of it in memory.
     """
+    with opened(path) as file:
+        return np.moveaxis(file.read(window=_window(file, start, stop, columns)), 0, 2)
+
+
+def read_mask(path: Path, start: int, stop: int, columns: slice = _ALL) -> npt.NDArray[Any]:
+    """The same part of the internal mask, not zero where there is data: (rows, columns)."""
+    with opened(path) as file:
+        return file.read_masks(1, window=_window(file, start, stop, columns))
+
+
+def _window(file: Any, start: int, stop: int, columns: slice) -> Any:
     from rasterio.windows import Window
 
-    with opened(path) as file:
-        return np.moveaxis(file.read(window=Window(0, start, file.width, stop - start)), 0, 2)
-
-
-def read_mask(path: Path, start: int, stop: int) -> npt.NDArray[Any]:
-    """Rows ``start`` to ``stop`` of the internal mask, not zero where there is data: (rows, W)."""
-    from rasterio.windows import Window
-
-    with opened(path) as file:
-        return file.read_masks(1, window=Window(0, start, file.width, stop - start))
+    left, right, _ = columns.indices(file.width)
+    return Window(left, start, right - left, stop - start)

@@ -17,9 +17,11 @@ from .tiff import described, gdal_keeps, holds_tiff, is_stored, open_tiff, orien
 from .units import Units
 
 Array = npt.NDArray[Any]
-ReadRows = Callable[[int, int], Array]
+ReadRows = Callable[[int, int, slice], Array]
+"""(first row, last row + 1, columns) -> these pixels as stored."""
 LARGEST_SEGMENT = 2**26
 """Bytes; a file in larger strips or tiles is decoded once, as each would be again and again."""
+_ALL = slice(None)
 
 
 class Rows(Protocol):
@@ -33,6 +35,9 @@ class Rows(Protocol):
 
     def valid(self, start: int, stop: int) -> Mask | None:
         """Where these rows are data: (rows, W) bool, or None where all of them are."""
+
+    def window(self, start: int, stop: int, columns: slice) -> Pixels:
+        """A part of the rows, and where it is data."""
 
 
 class ArrayRows:
@@ -60,8 +65,14 @@ class ArrayRows:
 
     def rows(self, start: int, stop: int) -> Array:
         """The rows, uint8 or in [0, 1]."""
-        stored = Stored(self.image[start:stop], mask=self.valid(start, stop))
-        return pixels_of(self.path, stored, self.shape[2], self.units).image
+        return self.window(start, stop).image
+
+    def window(self, start: int, stop: int, columns: slice = _ALL) -> Pixels:
+        """A part of the rows."""
+        valid = self.valid(start, stop)
+        mask = None if valid is None else valid[:, columns]
+        stored = Stored(self.image[start:stop, columns], mask=mask)
+        return pixels_of(self.path, stored, self.shape[2], self.units)
 
     def valid(self, start: int, stop: int) -> Mask | None:
         """Where the rows are data."""
@@ -75,8 +86,8 @@ class TiffRows:
         path: of the file.
         shape: (H, W, bands wanted).
         about: what the file says of its samples.
-        samples: gives rows ``start`` to ``stop`` as stored, (rows, W, C).
-        mask: gives those of the internal mask, (rows, W), or None without one.
+        samples: gives rows ``start`` to ``stop`` of some columns as stored, (rows, columns, C).
+        mask: gives those of the internal mask, (rows, columns), or None without one.
         units: see :func:`open_rows`.
     """
 
@@ -91,6 +102,7 @@ class TiffRows:
     ) -> None:
         self.path, self.shape, self.about = path, shape, about
         self.samples, self.mask, self.units = samples, mask, units
+        self._newest: tuple[tuple[int, int], Pixels] | None = None
 
     def rows(self, start: int, stop: int) -> Array:
         """Decode what holds the rows; where there is no data they hold the mean of the others."""
@@ -102,10 +114,17 @@ class TiffRows:
             return None
         return self._part(start, stop).valid
 
-    def _part(self, start: int, stop: int) -> Pixels:
-        mask = None if self.mask is None else self.mask(start, stop) != 0
-        stored = self.about._replace(image=self.samples(start, stop), mask=mask)
+    def window(self, start: int, stop: int, columns: slice = _ALL) -> Pixels:
+        """Decode a part of the rows alone."""
+        mask = None if self.mask is None else self.mask(start, stop, columns) != 0
+        stored = self.about._replace(image=self.samples(start, stop, columns), mask=mask)
         return pixels_of(self.path, stored, self.shape[2], self.units, part=True)
+
+    def _part(self, start: int, stop: int) -> Pixels:
+        """The rows; kept until others are asked for, as who wants the pixels wants the mask too."""
+        if self._newest is None or self._newest[0] != (start, stop):
+            self._newest = (start, stop), self.window(start, stop)
+        return self._newest[1]
 
 
 def open_rows(path: str | Path, bands: int, units: Units | None = None) -> Rows:
@@ -159,4 +178,4 @@ def _row_reader(path: Path, page: Any) -> ReadRows | None:
 
 
 def _of_array(image: Array) -> ReadRows:
-    return lambda start, stop: image[start:stop]
+    return lambda start, stop, columns: image[start:stop, columns]

@@ -54,6 +54,23 @@ def test_any_rows_of_a_tiff(tmp_path: Path, form: str, bands: int, dtype: str) -
         rows = source.rows(start, stop)
         assert rows.dtype == whole.dtype
         np.testing.assert_array_equal(rows, whole[start:stop])
+        for columns in (slice(0, 70), slice(9, 41), slice(69, 70)):
+            part = source.window(start, stop, columns).image
+            np.testing.assert_array_equal(part, whole[start:stop, columns])
+
+
+def test_a_window_of_a_wide_image_reads_no_more(tmp_path: Path) -> None:
+    """Of rows of 40,000 pixels, 60 columns take the memory of 60, with and without GDAL."""
+    path = tmp_path / "a.tif"
+    for form in (dict(), dict(tile=(64, 64), compression="zlib")):
+        write(path, np.tile(image(4, "uint8"), (2, 600, 1)), form)  # 15 MB
+        source = open_rows(path, 4)
+        source.window(0, 8, slice(0, 9))
+        tracemalloc.start()
+        assert source.window(0, 90, slice(20_000, 20_060)).image.shape == (90, 60, 4)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 500_000
 
 
 def test_only_what_is_asked_for_is_decoded(tmp_path: Path) -> None:

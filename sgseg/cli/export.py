@@ -27,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Export, and print how well both agree."""
+    from ..engine.console import RunConsole
+
+    with RunConsole():  # warnings as sentences
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from ..datasets.folder import scan
     from ..inference import Segmenter
     from ..inference.export import export_onnx, sample_images

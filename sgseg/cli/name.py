@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Segment a sample of the images, then serve the page until it is interrupted."""
+    from ..engine.console import RunConsole
+
+    with RunConsole():  # warnings as sentences
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     import importlib.util
     import webbrowser
 

@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Segment what is missing, and print what the classes cover."""
+    from ..engine.console import RunConsole
+
+    with RunConsole():  # warnings as sentences
+        _run(args)
+
+
+def _run(args: argparse.Namespace) -> None:
     from ..inference import Segmenter
     from ..inference.annotations import demand_tools
     from ..inference.console import predict_aloud, trace_of

@@ -75,6 +75,9 @@ def _read_record(saved: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
     record = read_json(path)
     if not isinstance(record, Mapping) or not {"mapping", "per_class"} <= record.keys():
         raise ValueError(f"{path}: no evaluation; wanted is the eval.json of sgseg test")
+    own = _own_record(saved)
+    if own and own.get("iter") == record.get("iter") and own["mapping"] == record["mapping"]:
+        return own  # the run's own eval.json, written while it trained
     if record.get("weights_sha256") != weights_sha256(saved["state_dict"]):
         raise ValueError(
             f"{path}: not of these weights, so its names would stand at other clusters; run "

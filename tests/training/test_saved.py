@@ -221,6 +221,7 @@ def test_an_evaluation_gives_its_weights_their_names(trained: Path, tmp_path: Pa
     assert segmenter.mapping.tolist() == record["mapping"]
     with pytest.raises(ValueError, match="not of these weights"):
         Segmenter(trained / "epoch_4.pth", evaluation=tmp_path / "eval.json")
+    assert Segmenter(trained, evaluation=trained / "eval.json").named  # the run's own
 
 
 def test_a_score_on_other_units_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg tables``."""
     add = parser.add_argument
-    add("table", nargs="?", help="table1 ... table6, table11, presets")
+    add("table", nargs="?", help="table1 ... table6, table11, presets, or FILE.py")
     add("--rows", nargs="+", default=[], metavar="LABEL", help="these rows alone; default all")
     add("--data", nargs="+", default=["mosaic"], help="NAME [FOLDER]: coco15, potsdam, folder ...")
     add_shared(parser, "--num-classes", "--label-map", "--bands")  # for --data folder

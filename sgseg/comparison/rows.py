@@ -82,14 +82,23 @@ def table_names(configs: str | Path) -> list[str]:
 
 
 def load_table(name: str, configs: str | Path) -> Table:
-    """Read ``configs/tables/<name>.py``.
+    """Read ``configs/tables/<name>.py``, or a file of one's own that states a ``table`` like it.
 
     Raises:
         FileNotFoundError: for an unknown table; the message lists those there are.
         TypeError: for a row with a key that :class:`Row` has not.
     """
-    path = Path(configs, "tables", f"{name}.py")
+    own = name.endswith(".py")
+    path = Path(name) if own else Path(configs, "tables", f"{name}.py")
     if not path.is_file():
-        raise FileNotFoundError(f"{name}: no such table; choose {', '.join(table_names(configs))}")
-    stated = Config.fromfile(str(path)).to_dict()["table"]
-    return Table(name=name, rows=tuple(Row(**row) for row in stated.pop("rows")), **stated)
+        raise FileNotFoundError(
+            f"{name}: no such table; choose {', '.join(table_names(configs))}, or a .py file of "
+            "your own"
+        )
+    stated = Config.fromfile(str(path)).to_dict().get("table")
+    if not isinstance(stated, dict) or not {"title", "column", "rows"} <= stated.keys():
+        raise ValueError(
+            f"{path}: wanted is table = dict(title=..., column=..., rows=[dict(label=..., "
+            "overrides={...}), ...])"
+        )
+    return Table(name=path.stem, rows=tuple(Row(**row) for row in stated.pop("rows")), **stated)

@@ -70,7 +70,7 @@ TESTED_ELSEWHERE = {
     "engine/hooks/evaluation_record": "training/test_saved.py",
     "engine/hooks/finite": "reliability/test_numbers.py",
     "engine/hooks/guard": "engine/test_watching.py",
-    "engine/hooks/kept_weights": "engine/test_best_start.py",
+    "engine/hooks/kept_weights": "engine/test_trial.py",
     "engine/hooks/label_free": "engine/test_watching.py",
     "engine/hooks/memory": "engine/test_hooks.py",
     "engine/hooks/progress": "engine/test_console.py",

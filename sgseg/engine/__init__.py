@@ -4,7 +4,6 @@ from .checkpoints.backend import AtomicLocalBackend
 from .checkpoints.resume import PlainCheckpointHook
 from .checkpoints.saving import EvaluatedCheckpointHook
 from .distributed import EqualBuffersHook
-from .hooks.best_start import BestStartHook
 from .hooks.clock import TrainingClockHook
 from .hooks.clustering import ClusterFeaturesHook
 from .hooks.evaluation_record import EvaluationRecordHook
@@ -28,7 +27,6 @@ from .untrained import UntrainedLoop
 __all__ = [
     "AlternatingStageHook",
     "AtomicLocalBackend",
-    "BestStartHook",
     "CPUAmpOptimWrapper",
     "ClusterFeaturesHook",
     "CollapseGuardHook",

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..engine import BestStartHook, ShareCheckHook
+from ..engine import ShareCheckHook
 from ..models import MutualInformationLoss
 from ..ops.information import normalised_shares
 from ..registry import find, is_a
@@ -16,8 +16,7 @@ from ..registry import find, is_a
 def set_shares(config: Config, shares: Sequence[float], num_classes: int | None) -> int:
     """Tell the loss of the head that predicts which part of the pixels each cluster has.
 
-    Heads that find poor clusters of these sizes are left behind by :class:`BestStartHook`; whether
-    the sizes were taken is said by :class:`ShareCheckHook`.
+    Whether the sizes were taken is said by :class:`ShareCheckHook`.
 
     Args:
         config: changed in place.
@@ -49,7 +48,6 @@ def set_shares(config: Config, shares: Sequence[float], num_classes: int | None)
         )
     for term in losses:
         term.shares = parts
-    config.default_hooks.setdefault("starts", dict(type=BestStartHook.__name__))
     config.default_hooks.setdefault("shares", dict(type=ShareCheckHook.__name__))
     return len(parts)
 

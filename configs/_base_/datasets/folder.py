@@ -19,7 +19,7 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     # An epoch draws so many, of a larger folder and of a smaller one.
-    sampler=dict(type=DrawSampler, shuffle=True, images=400),
+    sampler=dict(type=DrawSampler, shuffle=True, images=256),
     collate_fn=dict(type=default_collate),
     dataset=dict(
         type=ImageFolder,

@@ -30,11 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, and say what may come next."""
+    from ..datasets import ImageFolder
     from ..engine.console import RunConsole
+    from ..registry import is_a
     from ..training import build_config, train
 
     with RunConsole(args.verbose or args.debug) as console:
         config = build_config(args.config, **config_arguments(args))
+        folder = is_a(config.train_dataloader.dataset, ImageFolder)
+        if folder and args.num_classes is None and args.shares is None:
+            clusters = config.model.decode_head.num_classes
+            console.say(f"{clusters} clusters, as the config has them; --num-classes sets another")
         runner = train(config, resume=args.resume, console=console)
         for title, command in zip(("Next:", ""), next_commands(runner), strict=False):
             console.say(f"{title:<6}{command}")

@@ -17,6 +17,8 @@ _OF_MMENGINE_ALONE = ('"FileClient" will be deprecated', '"HardDiskBackend" is t
 """Warnings about mmengine's own calls, of which nobody who uses it can do anything."""
 _OF_TORCH_ALONE = r"torch\.distributed\.nn\.functional\.all_reduce is deprecated"
 """Said of a call of ours, each step, on every process of a run of several."""
+_AFTER_A_RESTART = r"Detected call of `scheduler\.step\(\)` before"
+"""mmengine's, of a resumed run: the optimiser has taken its steps, in the process before."""
 _KEPT = 10_000
 """Log lines from before there is a log file."""
 
@@ -48,6 +50,7 @@ class RunConsole:
     def __enter__(self) -> RunConsole:
         self._filters.__enter__()
         warnings.filterwarnings("ignore", _OF_TORCH_ALONE, FutureWarning)
+        warnings.filterwarnings("ignore", _AFTER_A_RESTART, UserWarning)
         if not self.verbose:
             self._logger = MMLogger.get_instance(f"sgseg_{uuid4().hex[:8]}")
             self._show_warnings_alone(self._logger)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -60,6 +62,10 @@ def build_runner(
                 logger.warning(line)
             console.hand_over(logger)
             return logger
+
+        def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+            with redirect_stdout(StringIO()):  # mmengine prints a path that the log has too
+                return super().load_checkpoint(*args, **kwargs)
 
         def dump_config(self) -> None:
             path = Path(self.work_dir, Path(self.cfg.filename or "").name)

@@ -53,7 +53,9 @@ class ResumedScheduleHook(Hook):
         if changed or not same:
             for before, after in zip(runner.param_schedulers or [], schedulers, strict=True):
                 before.load_state_dict(after.state_dict())
-            said = [f"{name} {value!r}, was {old!r}" for name, (old, value) in changed.items()]
+            said = [
+                f"{name} {_short(new)}, was {_short(old)}" for name, (old, new) in changed.items()
+            ]
             runner.logger.warning(
                 f"This run is resumed with another schedule than the checkpoint's; it follows the "
                 f"config's, of {runner.max_epochs} epochs, from here on"
@@ -89,3 +91,7 @@ def _equal(first: Any, second: Any) -> bool:
     if isinstance(first, float) and isinstance(second, (int, float)):
         return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-15)
     return bool(first == second)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else repr(value)

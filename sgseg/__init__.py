@@ -32,7 +32,8 @@ def train(images: str | Path, classes: int, **options: Any) -> TrainedRun:
     Args:
         images: the folder.
         classes: number of clusters.
-        **options: of :func:`sgseg.inference.trained.train_folder`: ``epochs``, ``work_dir`` ...
+        **options: of :func:`sgseg.inference.trained.train_folder`: ``epochs``, ``size``, ``bands``,
+            ``seed``, ``work_dir`` ...; ``options={"model.neck.knn": 5}`` is ``--cfg-options``.
     """
     from .inference.trained import train_folder
 

@@ -30,6 +30,7 @@ _FOR = dict(
     mlflow="in MLflow",
     features="frozen networks (DINO and others)",
     export="ONNX",
+    annotate="masks for labelling tools (COCO)",
     app="naming clusters in a browser",
     docs="building this documentation",
     dev="the tests",

@@ -82,6 +82,7 @@ def _run(args: argparse.Namespace) -> None:
         print("The page is closed.")
     finally:
         if naming.unsaved:
-            kept = names.with_suffix(".unsaved.json")
+            taken = (names.with_suffix(f".unsaved{n or ''}.json") for n in range(1000))
+            kept = next(path for path in taken if not path.exists())
             naming.save(kept)
             print(f"The last changes were not saved; they are kept in {kept}")

@@ -9,6 +9,7 @@ Example:
 """
 
 import argparse
+from pathlib import Path
 
 from .arguments import UsageError, add_shared, config_and, config_arguments
 
@@ -62,6 +63,11 @@ def _run(args: argparse.Namespace) -> None:
     from ..inference.folder import Prediction
     from ..inference.outputs import Look
 
+    if args.names and not Path(args.names).is_file():
+        raise UsageError(
+            f"--names {args.names}: no such file; sgseg name writes it, or write it by hand: "
+            '{"0": "sky", "1": "grass"}'
+        )
     trace = trace_of(args.polygons, args.simplify, args.smallest_area)
     demand_tools(args.annotations)
     overrides = config_arguments(args)

@@ -86,7 +86,7 @@ def load_table(name: str, configs: str | Path) -> Table:
 
     Raises:
         FileNotFoundError: for an unknown table; the message lists those there are.
-        TypeError: for a row with a key that :class:`Row` has not.
+        ValueError: for a row with a key that :class:`Row` has not, or two rows of one label.
     """
     own = name.endswith(".py")
     path = Path(name) if own else Path(configs, "tables", f"{name}.py")
@@ -95,10 +95,24 @@ def load_table(name: str, configs: str | Path) -> Table:
             f"{name}: no such table; choose {', '.join(table_names(configs))}, or a .py file of "
             "your own"
         )
-    stated = Config.fromfile(str(path)).to_dict().get("table")
+    if own and path.stem in table_names(configs):
+        raise ValueError(
+            f"{path}: a table of the paper has this name, and so would its runs; rename it"
+        )
+    try:
+        stated = Config.fromfile(str(path)).to_dict().get("table")
+    except SyntaxError as error:
+        raise ValueError(f"{path}, line {error.lineno}: {error.msg}") from error
     if not isinstance(stated, dict) or not {"title", "column", "rows"} <= stated.keys():
         raise ValueError(
             f"{path}: wanted is table = dict(title=..., column=..., rows=[dict(label=..., "
             "overrides={...}), ...])"
         )
-    return Table(name=path.stem, rows=tuple(Row(**row) for row in stated.pop("rows")), **stated)
+    labels = [row.get("label") if isinstance(row, dict) else row for row in stated["rows"] or ()]
+    if twice := sorted({str(label) for label in labels if labels.count(label) > 1}):
+        raise ValueError(f"{path}: more than one row is labelled {twice[0]}")
+    try:
+        rows = tuple(Row(**row) for row in stated.pop("rows"))
+        return Table(name=path.stem, rows=rows, **stated)
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}; see sgseg.comparison.rows.Row for the keys") from error

@@ -34,10 +34,10 @@ class DrawSampler(DefaultSampler):
 
     def __init__(self, *arguments: Any, images: int | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if images is not None and (images < 1 or not self.round_up):
+        if images is not None and (images < self.world_size or not self.round_up):
             raise ValueError(
-                f"images={images}, round_up={self.round_up}: an epoch has 1 image or more, as many "
-                "for each process; give images=None for each image once"
+                f"images={images}, round_up={self.round_up}: an epoch has 1 image or more for each "
+                f"of {self.world_size} processes; give images=None for each image of the set once"
             )
         count = images or len(self.dataset)
         if self.round_up and count >= self.world_size:

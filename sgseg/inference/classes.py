@@ -76,7 +76,7 @@ def _read_record(saved: Mapping[str, Any], path: str | Path) -> Mapping[str, Any
     if not isinstance(record, Mapping) or not {"mapping", "per_class"} <= record.keys():
         raise ValueError(f"{path}: no evaluation; wanted is the eval.json of sgseg test")
     own = _own_record(saved)
-    if own and own.get("iter") == record.get("iter") and own["mapping"] == record["mapping"]:
+    if own and all(own.get(key) == record.get(key) for key in ("iter", "mapping", "per_class")):
         return own  # the run's own eval.json, written while it trained
     if record.get("weights_sha256") != weights_sha256(saved["state_dict"]):
         raise ValueError(

@@ -32,14 +32,15 @@ def predict_aloud(
     if done:
         say.print(f"{done} of {len(prediction.paths)} images are finished already")
     faults: BadImagesError | None = None
-    try:
-        _segment(prediction, done)
-    except BadImagesError as error:
-        faults = error
-    if polygons:
-        say.print(f"{polygons.path}: {write_polygons(prediction, polygons)} polygons")
-    for kind in annotations:
-        say.print(f"{write_annotations(prediction, kind)}: for {kind}")
+    with prediction.manifest.held():
+        try:
+            _segment(prediction, done)
+        except BadImagesError as error:
+            faults = error
+        if polygons:
+            say.print(f"{polygons.path}: {write_polygons(prediction, polygons)} polygons")
+        for kind in annotations:
+            say.print(f"{write_annotations(prediction, kind)}: for {kind}")
     if prediction.manifest.finished:
         _summarise(say, prediction)
     if faults:

@@ -17,6 +17,9 @@ from .outputs import Look, image_name, output_names, write_files, write_tables
 from .result import Segmentation
 from .segmenter import TOGETHER, Segmenter, Told
 
+_LARGE = 4_000_000
+"""Bytes of a file that is segmented by itself."""
+
 
 class BadImagesError(ValueError):
     """Images of a folder that were not segmented; the others were.
@@ -103,7 +106,7 @@ class Prediction:
         about = _arguments(segmenter, source, self.look)
         self.manifest = Manifest(self.out, about, overwrite)
         self.names = output_names(self.paths, self.root, self.manifest.names)
-        self.missing = [p for p in self.paths if not self.manifest.is_done(self._image(p), p)]
+        self.missing = self._find_missing()
         self.faults: dict[Path, str] = {}
         self._said: set[object] = set()
         gone = sorted(self.manifest.finished.keys() - {self._image(path) for path in self.paths})
@@ -117,18 +120,34 @@ class Prediction:
         Raises:
             BadImagesError: at the end, for images that could not be read or segmented.
         """
-        missing = set(self.missing)
+        with self.manifest.held():
+            self.missing = self._find_missing()
+            yield from self._segment_missing(set(self.missing))
+        if self.faults:
+            raise BadImagesError(self.faults, len(self.paths))
+
+    def _find_missing(self) -> list[Path]:
+        return [p for p in self.paths if not self.manifest.is_done(self._image(p), p)]
+
+    def _segment_missing(self, missing: set[Path]) -> Iterator[Segmentation]:
         try:
             # Batches are those of all images: what is rounded in one is the same after a restart.
-            for start in range(0, len(self.paths), self.batch_size):
-                part = self.paths[start : start + self.batch_size]
+            for part in self._batches():
                 if wanted := [path for path in part if path in missing]:
                     yield from self._segment(part, wanted)
         finally:
             write_tables(self.out, self.segmenter.classes, self.manifest.areas())
-            self.manifest.release()
-        if self.faults:
-            raise BadImagesError(self.faults, len(self.paths))
+
+    def _batches(self) -> Iterator[list[Path]]:
+        """Large files alone, so that a call that is killed loses no more than one of them."""
+        part: list[Path] = []
+        for path in self.paths:
+            if part and (len(part) == self.batch_size or _is_large(path) or _is_large(part[-1])):
+                yield part
+                part = []
+            part.append(path)
+        if part:
+            yield part
 
     def _segment(self, part: Sequence[Path], wanted: Sequence[Path]) -> Iterator[Segmentation]:
         self.manifest.begin({self._image(path): self.names[self._image(path)] for path in wanted})
@@ -180,6 +199,10 @@ class Prediction:
 
     def _image(self, path: Path) -> str:
         return image_name(path, self.root)
+
+
+def _is_large(path: Path) -> bool:
+    return path.stat().st_size > _LARGE
 
 
 def _arguments(segmenter: Segmenter, source: str | Path, look: Look) -> dict[str, Any]:

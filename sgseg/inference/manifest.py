@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +46,37 @@ class Manifest:
         if out.exists() and not out.is_dir():
             raise FileExistsError(f"{out}: is a file; name a folder (--out)")
         self.out = out
-        self._lock = FileLock(out / ".lock")
+        self._arguments, self._lock = arguments, FileLock(out / ".lock")
         out.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._take_up(arguments, overwrite)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other call write to the folder, from what it holds now on.
+
+        Raises:
+            BlockingIOError: while another one does.
+        """
+        again = self._lock.is_locked
+        with self._locked():
+            if not again:
+                self._take_up(self._arguments, overwrite=False)
+            yield
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise BlockingIOError(
-                f"{out}: another sgseg predict is writing there; wait for it, or give another --out"
+                f"{self.out}: another prediction is being written there; wait for it, end it, or "
+                "give another --out"
             ) from None
         try:
-            self._take_up(arguments, overwrite)
-        except BaseException:
+            yield
+        finally:
             self._lock.release()
-            raise
 
     def _take_up(self, arguments: Mapping[str, Any], overwrite: bool) -> None:
         out = self.out
@@ -96,10 +115,6 @@ class Manifest:
         record: Record = dict(image=image, stamp=_stamp(path), files=dict(files), areas=rows)
         self.finished[image] = record
         self._append(record)
-
-    def release(self) -> None:
-        """Let another call write to the folder; a process that ends does so by itself."""
-        self._lock.release()
 
     def areas(self) -> dict[str, list[Area]]:
         """What each class covers of each finished image, in the order of their names."""

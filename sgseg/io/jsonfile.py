@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        comma = " (a comma too many before it?)" if "property name" in str(error) else ""
+        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+        comma = " (a comma before a closing bracket)" if re.search(r",\s*[}\]]", text) else ""
         raise ValueError(f"{path}: no JSON ({error}){comma}") from error
 
 

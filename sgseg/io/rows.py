@@ -102,29 +102,28 @@ class TiffRows:
     ) -> None:
         self.path, self.shape, self.about = path, shape, about
         self.samples, self.mask, self.units = samples, mask, units
-        self._newest: tuple[tuple[int, int], Pixels] | None = None
+        self._newest: tuple[tuple[int, int], Mask | None] | None = None
 
     def rows(self, start: int, stop: int) -> Array:
         """Decode what holds the rows; where there is no data they hold the mean of the others."""
-        return self._part(start, stop).image
+        pixels = self.window(start, stop)
+        self._newest = (start, stop), pixels.valid
+        return pixels.image
 
     def valid(self, start: int, stop: int) -> Mask | None:
-        """Where the rows are data."""
+        """Where the rows are data; of those that :meth:`rows` has just read, without reading."""
         if self.mask is None and not self.about.may_hide:
             return None
-        return self._part(start, stop).valid
+        newest = self._newest
+        if newest is not None and newest[0] == (start, stop):
+            return None if newest[1] is None else newest[1].copy()
+        return self.window(start, stop).valid
 
     def window(self, start: int, stop: int, columns: slice = _ALL) -> Pixels:
         """Decode a part of the rows alone."""
         mask = None if self.mask is None else self.mask(start, stop, columns) != 0
         stored = self.about._replace(image=self.samples(start, stop, columns), mask=mask)
         return pixels_of(self.path, stored, self.shape[2], self.units, part=True)
-
-    def _part(self, start: int, stop: int) -> Pixels:
-        """The rows; kept until others are asked for, as who wants the pixels wants the mask too."""
-        if self._newest is None or self._newest[0] != (start, stop):
-            self._newest = (start, stop), self.window(start, stop)
-        return self._newest[1]
 
 
 def open_rows(path: str | Path, bands: int, units: Units | None = None) -> Rows:

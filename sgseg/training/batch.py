@@ -164,6 +164,10 @@ def fit_batch(config: Config, images: int) -> tuple[Steps, list[str]]:
     loader = config.train_dataloader
     processes, accumulated = world_size(config.get("launcher", "none")), _accumulation(config)
     drawn = (loader.get("sampler") or {}).get("images") or images
+    if type(drawn) is not int:
+        raise ValueError(
+            f"train_dataloader.sampler.images = {drawn!r}: wanted is a whole number, or None"
+        )
     if limit := loader.get("num_batch_per_epoch"):
         drawn = min(drawn, limit * loader.batch_size * processes)
     total, changed = loader.batch_size * processes * accumulated, []

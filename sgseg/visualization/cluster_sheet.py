@@ -29,18 +29,23 @@ class ClusterSheet:
         self._surest: list[list[tuple[float, int, RGB]]] = [[] for _ in range(clusters)]
         self._order = count()  # ties go to the earlier image
 
-    def add(self, image: RGB, probability: npt.NDArray[Any]) -> None:
+    def add(
+        self, image: RGB, probability: npt.NDArray[Any], valid: npt.NDArray[Any] | None = None
+    ) -> None:
         """Look at an image.
 
         Args:
             image: (H, W, 3).
             probability: (K, H, W) of its pixels.
+            valid: (H, W) bool, false where there is no data, which is of no cluster.
         """
         labels = probability.argmax(0)  # (H, W)
-        self.pixels += np.bincount(labels.ravel(), minlength=len(self.pixels))
+        if valid is not None:
+            labels = np.where(valid, labels, -1)
+        self.pixels += np.bincount(labels[labels >= 0], minlength=len(self.pixels))
         height, width = labels.shape
         side = max(2, round(self.part * min(height, width)))
-        for cluster in np.unique(labels):
+        for cluster in np.unique(labels[labels >= 0]):
             sure = np.where(labels == cluster, probability[cluster].astype(np.float32), 0)
             found = self._surest[cluster]
             for surety, top, left in surest_windows(sure, side, 1):

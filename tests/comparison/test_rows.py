@@ -163,3 +163,23 @@ def test_bad_data_are_named(tmp_path: Path) -> None:
         Data("folder", str(tmp_path / "x"))
     with pytest.raises(FileNotFoundError, match="no labels/ in it"):
         Data("folder", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("table = dict(", "own.py, line 1"),
+        ("x = 1", "wanted is table"),
+        ("table = dict(title='t', column='c', rows=[dict(lable='a')])", "own.py.*'lable'"),
+        ("table = dict(title='t', column='c', rows=[dict(label='a'), dict(label='a')])", "one row"),
+    ],
+)
+def test_a_table_of_ones_own(tmp_path: Path, text: str, said: str) -> None:
+    """It is read like the paper's; what is wrong with it is said with its name."""
+    path = tmp_path / "own.py"
+    path.write_text("table = dict(title='t', column='c', rows=[dict(label='a')])")
+    table = load_table(str(path), CONFIGS)
+    assert table.name == "own" and [row.label for row in table.rows] == ["a"]
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        load_table(str(path), CONFIGS)

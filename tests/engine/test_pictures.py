@@ -74,6 +74,17 @@ def test_the_sheet_takes_the_surest_crops() -> None:
     assert (picture[10, 10] == palette(3)[0]).all() and (picture[210:290, 140:] == 255).all()
 
 
+def test_what_is_no_data_is_of_no_cluster() -> None:
+    """Neither a crop nor a share comes from it, however sure the model is there."""
+    sheet = ClusterSheet(2, part=0.5)
+    valid = np.zeros((8, 8), bool)
+    valid[:, 4:] = True
+    probability = np.where(valid, 0.6, 1.0)[None] * np.array([1, 0])[:, None, None]
+    probability[1] = np.where(valid, 0.7, 0)
+    sheet.add(np.zeros((8, 8, 3), np.uint8), probability, valid)
+    assert sheet.pixels.tolist() == [0, 32] and not sheet._surest[0]
+
+
 def test_only_what_moves_is_drawn(tmp_path: Path) -> None:
     """Constants, clocks and memory are left out; scores of a kind share a panel."""
     assert moves([1.0, 2.0]) and not moves([3.0]) and not moves([5.0] * 4)

@@ -335,3 +335,29 @@ def test_killed_and_gone_on_with(checkpoint: Path, tmp_path: Path) -> None:
     for files in (whole, gone_on):
         del files["manifest.jsonl"]  # the order of its lines tells of the kills
     assert whole == gone_on and len(whole) == 3 * 25 + 2
+
+
+def test_one_call_writes_at_a_time(segmenter: Segmenter, tmp_path: Path) -> None:
+    """A second one is refused while the first is at it, and goes on from there afterwards."""
+    folder, out = draw(tmp_path / "in", "a.png", "b.png", "c.png"), tmp_path / "out"
+    first = Prediction(segmenter, folder, out, 1, LABELS_ONLY)
+    second = Prediction(segmenter, folder, out, 1, LABELS_ONLY)  # begun, and not gone through
+    results = iter(first)
+    next(results)
+    with pytest.raises(BlockingIOError, match="is being written there"):
+        list(second)
+    results.close()
+    assert len(list(second)) == 2 and list(first) == []
+
+
+def test_a_large_file_is_a_batch_of_its_own(segmenter: Segmenter, tmp_path: Path) -> None:
+    """So that no other image is lost with it."""
+    folder = draw(tmp_path / "in", "a.png", "b.png", "c.png", "d.png")
+    with (folder / "c.png").open("ab") as file:
+        file.write(bytes(5_000_000))  # behind the image's end
+    batches = Prediction(segmenter, folder, tmp_path / "out", 8, LABELS_ONLY)._batches()
+    assert [[path.name for path in part] for part in batches] == [
+        ["a.png", "b.png"],
+        ["c.png"],
+        ["d.png"],
+    ]

@@ -119,10 +119,9 @@ def test_what_is_said_outright_wins(trained: Path, said: list[str]) -> None:
         Segmenter(path, overrides=dict(num_classes=7))
 
 
-def test_a_folder_of_checkpoints_is_said(trained: Path) -> None:
-    """A run's folder in the place of a checkpoint: its checkpoints are named."""
-    with pytest.raises(FileNotFoundError, match=r"it is a folder, with .*epoch_3\.pth"):
-        Segmenter(trained)
+def test_a_run_in_the_place_of_a_checkpoint(trained: Path) -> None:
+    """Its newest one is taken."""
+    assert Segmenter(trained).weights == Segmenter(trained / "epoch_4.pth").weights
 
 
 def test_older_checkpoints_need_their_config(trained: Path, tmp_path: Path) -> None:

@@ -91,13 +91,13 @@ def newest_checkpoint(folder: Path, say: Callable[[str], None]) -> Path | None:
         try:
             load_checkpoint(path)
         except ValueError as error:
-            say(f"{error}. Going on from the one before it")
+            say(f"{error}. Taken is the one before it, if there is one")
         else:
             return path
     if paths:
         raise ValueError(
             f"{folder}: none of its checkpoints can be read: {', '.join(p.name for p in paths)}. "
-            "Start anew without --resume, or copy a whole checkpoint there"
+            "Copy a whole checkpoint there, or train anew"
         )
     return None
 
@@ -112,7 +112,7 @@ def checkpoint_of(run: str | Path) -> Path:
     run = Path(run)
     if not run.is_dir():
         return run
-    folder = run / "latest" if (run / "latest").is_dir() else run
+    folder = run / "latest" if checkpoints(run / "latest") else run
     found = newest_checkpoint(folder, lambda sentence: print_log(sentence, "current", 30))
     if found is None:
         raise FileNotFoundError(

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch.utils.data import default_collate
 
 from ...io.images import write_png
+from ...ops.matching import IGNORE
 from ...ops.superpixel import labels as superpixel_labels
 from ...registry import HOOKS
 from ...visualization import (
@@ -94,7 +95,7 @@ class PictureHook(Hook):
         strip = captioned(strip_of(model, batch), legend, [])
         write_png(folder / f"epoch_{epoch:03d}.png", strip)
         runner.visualizer.add_image("predictions", strip, step=runner.iter)
-        items = (dataset[i]["inputs"] for i in evenly(len(dataset), self.surveyed))
+        items = (dataset[i] for i in evenly(len(dataset), self.surveyed))
         sheet = cluster_sheet(model, items)
         write_png(folder / "clusters.png", sheet)
         runner.visualizer.add_image("clusters", sheet, step=runner.iter)
@@ -142,23 +143,25 @@ def evenly(length: int, count: int) -> list[int]:
 
 
 @torch.no_grad()
-def cluster_sheet(model: torch.nn.Module, images: Iterable[torch.Tensor]) -> np.ndarray:
+def cluster_sheet(model: torch.nn.Module, items: Iterable[dict[str, Any]]) -> np.ndarray:
     """What :class:`.ClusterSheet` shows of a segmentor.
 
     Args:
         model: a segmentor.
-        images: (C, H, W) each, as the data set gives them.
+        items: ``inputs`` (C, H, W) and maybe ``valid`` (H, W) each, as the data set gives them.
 
     Returns:
         RGB picture, uint8.
     """
     training, sheet = model.training, None
     model.eval()
-    for image in images:
-        seen = model.data_preprocessor(dict(inputs=image[None]), False)["inputs"]
+    for item in items:
+        image, known = item["inputs"], {k: item[k][None] for k in ("inputs", "valid") if k in item}
+        seen = model.data_preprocessor(known, False)["inputs"]
         probability = model.probability(seen)[0].float().cpu().numpy()  # (K, H, W)
         sheet = sheet or ClusterSheet(len(probability))
-        sheet.add(to_display(image.numpy().transpose(1, 2, 0)), probability)
+        valid = item["valid"].numpy() if "valid" in item else None
+        sheet.add(to_display(image.numpy().transpose(1, 2, 0)), probability, valid)
     model.train(training)
     if sheet is None:
         raise ValueError("no image to look for clusters in: give a data set that has some")
@@ -194,6 +197,8 @@ def strip_of(
     colours = class_colours(classes) if classes else palette(_NO_CLASS)
     if mapping is not None:
         clusters = np.where(mapping < 0, _NO_CLASS, mapping)[clusters]
+    if "valid" in batch:
+        clusters = np.where(batch["valid"].cpu().numpy(), clusters, IGNORE)
     used = state.superpixels is not None and getattr(model, "reads_nodes", True)
     if used:
         owners = superpixel_labels(state.superpixels.assignment).cpu().numpy()  # (B, H, W)

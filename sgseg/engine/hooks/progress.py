@@ -128,7 +128,10 @@ class ProgressHook(Hook):
         self._epoch = -1
 
     def _title(self, runner: Runner) -> str:
-        stage = STAGES.get(self._stage, self._stage)
+        alone = self._stage == "segmentation" and not getattr(
+            unwrapped(runner.model), "reads_nodes", True
+        )
+        stage = STAGES["head"] if alone else STAGES.get(self._stage, self._stage)
         named = f" {stage}" if stage else ""
         return f"Epoch {max(self._epoch, 0) + 1}/{runner.max_epochs}{named}"
 

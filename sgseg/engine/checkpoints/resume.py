@@ -141,14 +141,16 @@ def _check_data(runner: Runner, meta: Mapping[str, Any]) -> None:
     before = (meta.get("dataset_meta") or {}).get("protocol") or {}
     differing = [key for key in _WHICH_DATA if before.get(key) != known.get(key)]
     if before and known and differing:
+        shown = ["root", "items", *(key for key in differing if "sha256" not in key)]
         was, is_now = (
-            ", ".join(f"{key} {each[key]}" for key in ("root", *differing) if key in each)
+            ", ".join(f"{key} {each[key]}" for key in dict.fromkeys(shown) if key in each)
             for each in (before, known)
         )
+        names = ", some of other names" if was == is_now else ""
         raise ValueError(
-            f"{runner._load_from} was trained on other images ({was}) than these ({is_now}), and a "
-            "resumed run goes on with its own. Name the run to go on with (--work-dir), or begin "
-            "one from its weights (--cfg-options load_from=CHECKPOINT)"
+            f"{runner._load_from} was trained on other images ({was}) than these "
+            f"({is_now}{names}), and a resumed run goes on with its own. Put them back, name the run of these images "
+            "(--work-dir), or begin one from the weights (--cfg-options load_from=CHECKPOINT)"
         )
 
 

@@ -149,8 +149,9 @@ def _check_data(runner: Runner, meta: Mapping[str, Any]) -> None:
         names = ", some of other names" if was == is_now else ""
         raise ValueError(
             f"{runner._load_from} was trained on other images ({was}) than these "
-            f"({is_now}{names}), and a resumed run goes on with its own. Put them back, name the run of these images "
-            "(--work-dir), or begin one from the weights (--cfg-options load_from=CHECKPOINT)"
+            f"({is_now}{names}), and a resumed run goes on with its own. Put them back, "
+            "name the run of these images (--work-dir), or begin one from the weights "
+            "(--cfg-options load_from=CHECKPOINT)"
         )
 
 

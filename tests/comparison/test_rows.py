@@ -170,7 +170,7 @@ def test_bad_data_are_named(tmp_path: Path) -> None:
     [
         ("table = dict(", "own.py, line 1"),
         ("x = 1", "wanted is table"),
-        ("table = dict(title='t', column='c', rows=[dict(lable='a')])", "own.py.*'lable'"),
+        ("table = dict(title='t', column='c', rows=[dict(named='a')])", "own.py.*'named'"),
         ("table = dict(title='t', column='c', rows=[dict(label='a'), dict(label='a')])", "one row"),
     ],
 )

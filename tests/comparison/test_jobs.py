@@ -96,6 +96,7 @@ def result_of_a_baseline(run: Run) -> None:
     (run.folder / "result.json").write_text("{}")
 
 
+@pytest.mark.slow
 def test_runs_on_slurm(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All are queued at once with the parameters given, and their results are waited for."""
     monkeypatch.setattr(module, "_Job", lambda track: result_of_a_baseline)

@@ -256,6 +256,7 @@ def finished(run: Run) -> None:
     (run.folder / "result.json").write_text("{}")
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_named(tmp_path: Path) -> None:
     """A row that cannot train is tried twice and fails alone, with the last line of its log."""
     asked = request(tmp_path)

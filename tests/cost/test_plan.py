@@ -41,6 +41,7 @@ def test_plan_and_benchmark_agree(tmp_path: Path, amp: bool) -> None:
     assert total == pytest.approx(plan.fixed + first + 7 * each, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_plan_of_a_config(tmp_path: Path) -> None:
     """The stage that needs most, Adam's memory, times and images; no step where none is wanted."""
     config = tiny_config(tmp_path)

@@ -166,6 +166,7 @@ def test_kinds_are_explained() -> None:
     "name",
     ["coco_stuff_sample", "isprs_sample", "aerial_naip_rgbir", "aerial_dubai", "msrc_v2"],
 )
+@pytest.mark.slow
 def test_no_false_alarm_on_real_sets(name: str) -> None:
     """Real data as they circulate: four bands, grey among colour, lists, 255, no faults."""
     assert verify(samples.real(samples.SHARED / "data" / name)).faults == []

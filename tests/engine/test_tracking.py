@@ -28,6 +28,7 @@ def has(name: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(find_spec(name) is None, reason=f'pip install "sgseg[{extra}]"')
 
 
+@pytest.mark.slow
 @has("tensorboard")
 def test_tensorboard(tmp_path: Path, tiny_config: ConfigMaker) -> None:
     """Losses, scores and pictures of a run, as TensorBoard's own reader finds them."""

@@ -78,6 +78,7 @@ def test_it_knows_its_classes(exported: Any) -> None:
     assert result.state is None and result.picture(inside=True).ndim == 3
 
 
+@pytest.mark.slow
 def test_names_of_an_exported_model(exported: Any) -> None:
     """Names given to a file join its classes as they do those of a checkpoint."""
     segmenter, path, _ = exported

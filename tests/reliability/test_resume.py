@@ -61,6 +61,7 @@ def test_saving_does_not_change_a_run(whole: dict[str, Any], tmp_path: Path) -> 
     assert_same_run(load_checkpoint(tmp_path / "epoch_3.pth"), whole)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_seed_it_began_with(tmp_path: Path) -> None:
     """Images, order and crops go on as they were, whatever seed the second command gives."""
     crops = {f"{part}_dataloader.dataset.size": 48 for part in ("train", "val", "test")}

@@ -78,6 +78,7 @@ def test_bad_arguments_say_what_to_do(tmp_path: Path) -> None:
     assert "not a readable checkpoint" in out
 
 
+@pytest.mark.slow
 def test_a_block_from_outside_trains(tmp_path: Path) -> None:
     """A graph block in a file outside the package trains by config alone."""
     (tmp_path / "my_block.py").write_text(

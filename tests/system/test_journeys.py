@@ -179,7 +179,9 @@ def test_a_block_against_the_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     monkeypatch.syspath_prepend(tmp_path)
-    Path("mean_block.py").write_text((ROOT / "examples/mean_block.py").read_text())
+    block = (ROOT / "examples/mean_block.py").read_text()
+    registered = "from sgseg.registry import MODELS\n\n\n@MODELS.register_module()\nclass MeanBlock"
+    Path("mean_block.py").write_text(block.replace("class MeanBlock", registered))
     Path("blocks.py").write_text(TABLE)
     options = ["train_dataloader.dataset.length=16", "val_dataloader.dataset.length=8"]
     given = ["--recipe", "practical", "--seeds", 2, "--epochs", 2, "--cfg-options", *options]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from .options import OptionsAction
@@ -75,3 +76,18 @@ def usable_workers(given: int | None) -> int:
     from ..io.progress import usable_cores
 
     return usable_cores() if given is None else given
+
+
+def with_plain_warnings(
+    run: Callable[[argparse.Namespace], None],
+) -> Callable[[argparse.Namespace], None]:
+    """Let a command print warnings as sentences, without the time and name of a log's line."""
+
+    @wraps(run)
+    def plain(args: argparse.Namespace) -> None:
+        from ..engine.console import RunConsole
+
+        with RunConsole():
+            run(args)
+
+    return plain

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from .arguments import UsageError, add_shared, config_and, config_arguments
+from .arguments import UsageError, add_shared, config_and, config_arguments, with_plain_warnings
 
 PATHS = "[CONFIG] CHECKPOINT OUT: epoch_N.pth, and the file to write, model.onnx"
 
@@ -25,15 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=20, help="images to compare on")
 
 
+@with_plain_warnings
 def run(args: argparse.Namespace) -> None:
     """Export, and print how well both agree."""
-    from ..engine.console import RunConsole
-
-    with RunConsole():  # warnings as sentences
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     from ..datasets.folder import scan
     from ..inference import Segmenter
     from ..inference.export import export_onnx, sample_images

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_shared
+from .arguments import add_shared, with_plain_warnings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-browser", action="store_true", help="do not open the browser")
 
 
+@with_plain_warnings
 def run(args: argparse.Namespace) -> None:
     """Segment a sample of the images, then serve the page until it is interrupted."""
-    from ..engine.console import RunConsole
-
-    with RunConsole():  # warnings as sentences
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     import importlib.util
     import webbrowser
 

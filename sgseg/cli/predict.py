@@ -11,7 +11,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from .arguments import UsageError, add_shared, config_and, config_arguments
+from .arguments import UsageError, add_shared, config_and, config_arguments, with_plain_warnings
 
 PATHS = (
     "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; CHECKPOINT is a file or a run's folder, "
@@ -48,15 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="cpu or cuda; default a GPU if there is one")
 
 
+@with_plain_warnings
 def run(args: argparse.Namespace) -> None:
     """Segment what is missing, and print what the classes cover."""
-    from ..engine.console import RunConsole
-
-    with RunConsole():  # warnings as sentences
-        _run(args)
-
-
-def _run(args: argparse.Namespace) -> None:
     from ..inference import Segmenter
     from ..inference.annotations import demand_tools
     from ..inference.console import predict_aloud, trace_of

@@ -49,7 +49,7 @@ class Manifest:
         self._arguments, self._lock = arguments, FileLock(out / ".lock")
         out.mkdir(parents=True, exist_ok=True)
         with self._locked():
-            self._take_up(arguments, overwrite)
+            self._take_up(overwrite)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Manifest:
         again = self._lock.is_locked
         with self._locked():
             if not again:
-                self._take_up(self._arguments, overwrite=False)
+                self._take_up(overwrite=False)
             yield
 
     @contextmanager
@@ -78,7 +78,7 @@ class Manifest:
         finally:
             self._lock.release()
 
-    def _take_up(self, arguments: Mapping[str, Any], overwrite: bool) -> None:
+    def _take_up(self, overwrite: bool) -> None:
         out = self.out
         self.names: dict[str, str] = {}
         self.finished: dict[str, Record] = {}
@@ -87,7 +87,7 @@ class Manifest:
             self.names |= line.get("begun", {})
             if "image" in line:
                 self.finished[line["image"]] = line
-        plain = json.loads(json.dumps(arguments))
+        plain = json.loads(json.dumps(self._arguments))
         ours = {file for name in self.names.values() for file in possible_files(name)}
         _refuse_foreign(out, ours)
         if lines and lines[0] != plain:

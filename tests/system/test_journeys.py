@@ -188,5 +188,5 @@ def test_a_block_against_the_papers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     run("tables", "blocks.py", "--data", "mosaic", *given)
     (table,) = Path("work_dirs/tables").glob("blocks-*.csv")
     rows = pandas.read_csv(table)
-    assert set(rows.block) == {"DiffGCN", "mean"} and len(rows) == 2
+    assert set(rows.label) == {"DiffGCN", "mean"} and len(rows) == 2
     assert len(list(Path("work_dirs/tables").glob("*/seed_*/eval.json"))) == 4

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,7 @@ SLOW = """
 import signal, sys, time
 import sgseg.cli, sgseg.cli.browse as browse
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 def run(args):
@@ -148,6 +151,15 @@ def test_ctrl_c_leaves_no_traceback() -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert errors == "Interrupted\n" and process.returncode == 130
+
+
+def test_ctrl_c_that_reaches_the_workers_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their pool is broken a moment before this process hears of it."""
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    assert fail(BrokenProcessPool("a worker was terminated abruptly")) == 130
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert capsys.readouterr().err == "Interrupted\n"
+    assert fail(BrokenProcessPool("a worker was terminated abruptly")) == 1
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -15,7 +15,6 @@ import signal
 import sys
 import sysconfig
 import tempfile
-import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +58,8 @@ _forks_die = False
 
 
 def _in_a_fork() -> None:
-    if _forks_die:
+    # Ignored, as what a script starts with & has it, it stays so for all of them.
+    if _forks_die and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -76,7 +76,7 @@ def fail(error: BaseException, debug: bool = False) -> int:
     Returns:
         The exit status.
     """
-    if _was_interrupted(error) or _ctrl_c_follows(error):
+    if _was_interrupted(error):
         # From here on a further Ctrl-C ends the process at once, whatever it is tidying up.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         print("Interrupted", file=sys.stderr)
@@ -138,19 +138,6 @@ def _was_interrupted(error: BaseException | None) -> bool:
         if isinstance(error, KeyboardInterrupt) or "killed by signal: Interrupt" in str(error):
             return True
         error = error.__cause__ or error.__context__
-    return False
-
-
-def _ctrl_c_follows(error: BaseException) -> bool:
-    """Whether Ctrl-C comes a moment after a pool missed the workers that it ended."""
-    from concurrent.futures.process import BrokenProcessPool  # 0.2 s, not for every help
-
-    if not isinstance(error, BrokenProcessPool):
-        return False
-    try:
-        time.sleep(0.5)
-    except KeyboardInterrupt:
-        return True
     return False
 
 

@@ -213,7 +213,7 @@ def _write(
 
 
 def _translations(op: Any) -> dict[Any, Callable[..., Any]]:
-    """What torch's exporter lacks (distances), or leaves too coarse (moments)."""
+    """What torch's exporter lacks (distances, stable sorts), or leaves too coarse (moments)."""
 
     def distances(a: Any, b: Any, p: float, compute_mode: int | None = None) -> Any:
         transposed = op.Transpose(b, perm=[0, 2, 1])  # (B, C, N)
@@ -245,8 +245,17 @@ def _translations(op: Any) -> dict[Any, Callable[..., Any]]:
         axes = op.Constant(value_ints=list(dim))
         return op.Squeeze(variance, axes), op.Squeeze(average, axes)
 
+    def sort(x: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+        along = op.Slice(op.Shape(x), [dim], [dim + 1] if dim != -1 else [2**31])
+        # Of equal values the first comes first: TopK is stable as it is.
+        return op.TopK(x, along, axis=dim, largest=int(descending))
+
     aten = torch.ops.aten
-    return {aten._cdist_forward.default: distances, aten.var_mean.correction: var_mean}
+    return {
+        aten._cdist_forward.default: distances,
+        aten.var_mean.correction: var_mean,
+        aten.sort.stable: sort,
+    }
 
 
 @contextmanager

@@ -215,7 +215,7 @@ class LocalAssignment:
         if self.joined is None:
             return values
         owner, number = self.joined
-        total = values.new_zeros(len(values), number, values.shape[2])
+        total = values.new_zeros(values.shape[0], number, values.shape[2])
         return total.scatter_add(1, owner[..., None].expand_as(values), values)
 
     def at_cells(self, nodes: Tensor) -> Tensor:

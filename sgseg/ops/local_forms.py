@@ -23,7 +23,7 @@ def local_sums(weight: Tensor, cells: Cells, features: Tensor) -> tuple[Tensor, 
         (B, N, C) and (B, N, 1).
     """
     extended = torch.cat([features, torch.ones_like(weight[:, :1])], 1)  # (B, C+1, H, W)
-    total = extended.new_zeros(len(weight), cells.size.cells, extended.shape[1])
+    total = extended.new_zeros(weight.shape[0], cells.size.cells, extended.shape[1])
     for slot, cell in enumerate(cells.of_pixels().flatten(1)):
         part = (weight[:, slot, None] * extended).flatten(2)  # (B, C+1, HW)
         total = total.index_add(1, cell, part.transpose(1, 2))
@@ -33,14 +33,14 @@ def local_sums(weight: Tensor, cells: Cells, features: Tensor) -> tuple[Tensor, 
 @fused_by(fused.local_mass)
 def local_mass(weight: Tensor, cells: Cells) -> Tensor:
     """Sum of the weights of each superpixel: (B, N)."""
-    total = weight.new_zeros(len(weight), cells.size.cells)
+    total = weight.new_zeros(weight.shape[0], cells.size.cells)
     return total.index_add(1, cells.of_pixels().flatten(), weight.flatten(1))
 
 
 @fused_by(fused.local_mixture)
 def local_mixture(weight: Tensor, cells: Cells, nodes: Tensor) -> Tensor:
     """Every pixel's mixture of ``nodes``: (B, C, H, W)."""
-    mixed = nodes.new_zeros(len(nodes), nodes.shape[2], *weight.shape[2:])
+    mixed = nodes.new_zeros(nodes.shape[0], nodes.shape[2], *weight.shape[2:])
     for slot, cell in enumerate(cells.of_pixels()):
         mixed = mixed + weight[:, slot, None] * nodes[:, cell].permute(0, 3, 1, 2)
     return mixed
@@ -83,7 +83,7 @@ def joined_changes(assignment: LocalAssignment) -> Tensor:
             pixels[..., here], owner[:, cell[here]].mT, pixels[..., there], owner[:, cell[there]].mT
         )
         along.append(norm.index_copy(1, here, change))
-    return torch.stack(along, 1).view(len(weight), 2, *cells.size[:2])
+    return torch.stack(along, 1).view(weight.shape[0], 2, *cells.size[:2])
 
 
 def _change(first: Tensor, first_owner: Tensor, then: Tensor, then_owner: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def border_lengths(labels: Tensor, cells: Cells) -> Tensor:
     """
     ahead = cells.grid.around[:, OWN + 1 :]  # (M, 4)
     slot = torch.arange(AHEAD, device=labels.device)
-    total = torch.zeros(len(labels), ahead.numel(), device=labels.device)
+    total = torch.zeros(labels.shape[0], ahead.numel(), device=labels.device)
     for here, there in (
         (labels[..., 1:], labels[..., :-1]),
         (labels[:, 1:], labels[:, :-1]),
@@ -76,7 +76,7 @@ def join_cells(sums: Tensor, mass: Tensor, lengths: Tensor, cells: Cells, number
     order = (torch.arange(AHEAD * count, device=sums.device) * 2654435761 % 2**32).argsort()
     first = (order // AHEAD, cells.grid.around[:, OWN + 1 :].flatten()[order])
     lengths = lengths[:, order]
-    owner = cell.expand(len(sums), -1)  # (B, M)
+    owner = cell.expand(sums.shape[0], -1)  # (B, M)
     for done in range(1, ROUNDS + 1):
         pair = first[0].expand_as(lengths), first[1].expand_as(lengths)
         low, high = (owner.gather(1, one) for one in pair)  # (B, 4M)
@@ -132,6 +132,6 @@ def _joined(owner: Tensor, low: Tensor, high: Tensor, cost: Tensor, most: Tensor
     low, high = low.gather(1, order), high.gather(1, order)
     # The others move a place of no superpixel onto itself.
     spare = torch.full_like(low, count)
-    target = torch.arange(count + 1, device=owner.device).expand(len(owner), -1)
+    target = torch.arange(count + 1, device=owner.device).expand(owner.shape[0], -1)
     target = target.scatter(1, torch.where(mutual, high, spare), torch.where(mutual, low, spare))
     return target.gather(1, owner)

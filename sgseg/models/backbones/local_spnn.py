@@ -166,9 +166,9 @@ class LocalSPNN(nn.Module):
         grid = cells(height, width, count * several, image.device)
         xy = coordinates(height, width, image.device, image.dtype)  # (2, H, W)
         # In units of the distance between neighbouring cells.
-        reach = 0.5 * (count * several / (height * width)) ** 0.5
-        reach = (torch.tensor((width, height)) * reach).to(xy)
-        place = (xy * reach[:, None, None]).expand(len(image), -1, -1, -1)
+        aspect = torch.ones((), dtype=torch.float64, device=image.device) * width / height
+        reach = (0.25 * count * several * torch.stack((aspect, 1 / aspect))).sqrt().to(xy)
+        place = (xy * reach[:, None, None]).expand(image.shape[0], -1, -1, -1)
         colour = F.conv2d(smoothed(image, self.smoothing), self.matrix)  # (B, C, H, W)
         look = torch.cat([colour / self.compactness, learned], 1)  # (B, C+D, H, W)
         joined = torch.cat([place, look], 1)

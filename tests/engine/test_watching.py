@@ -29,6 +29,7 @@ def quiet(config: Config) -> Config:
     return config
 
 
+@pytest.mark.slow
 def test_scores_are_written_and_change_nothing(tmp_path: Path, tiny_config: ConfigMaker) -> None:
     """A file with every epoch in which the head trained; the weights are those without the hook."""
     watched = quiet(tiny_config(tmp_path / "a"))

@@ -233,6 +233,7 @@ def test_the_hash_is_of_what_is_computed(finished: Path, tmp_path: Path) -> None
     assert config_sha256(other) != expected
 
 
+@pytest.mark.slow
 def test_failed_run_says_so(tmp_path: Path) -> None:
     """The card of a run that an error ended holds the error; resumed, it is kept."""
 

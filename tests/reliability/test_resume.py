@@ -39,7 +39,7 @@ def stopped(work_dir: Path, kind: str, number: int, **options: Any) -> None:
     ("step", "workers"),
     [
         (8, 2),
-        (7, 2),
+        pytest.param(7, 2, marks=pytest.mark.slow),
         *(pytest.param(step, 0, marks=pytest.mark.slow) for step in (1, 2, 3, 4, 5, 6, 9, 10, 11)),
     ],
 )
@@ -54,6 +54,7 @@ def test_resumed_equals_unbroken(
     assert not list(tmp_path.glob("*_iter_*"))  # the finished run needs them no more
 
 
+@pytest.mark.slow
 def test_saving_does_not_change_a_run(whole: dict[str, Any], tmp_path: Path) -> None:
     """Checkpoints in between, workers, and --resume with nothing there leave every number."""
     options: dict[str, Any] = {"default_hooks.checkpoint.every_iters": 1, "workers": 1}
@@ -110,6 +111,7 @@ def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
     assert_same_run(load_checkpoint(tmp_path / "run/epoch_3.pth"), expected)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     """Another batch size or sampler is refused with the way out; the newest two files stay."""
     stopped(tmp_path, "step", 7, **{"default_hooks.checkpoint.every_iters": 1})

@@ -1,7 +1,9 @@
 """What a config needs before it is run: memory by batch, time, and what to change so that it fits.
 
+Of several GPUs also what they exchange in a step.
+
 Example:
-    sgseg plan sgseg_diffgcn_coco15 --gpu-memory 24
+    sgseg plan sgseg_diffgcn_coco15 --gpu-memory 24 --gpus 8
 """
 
 import argparse
@@ -13,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg plan``."""
     add_shared(parser, "config", "--preset", "--data", "--amp", "--cfg-options")
     parser.add_argument("--gpu-memory", type=float, default=24, help="GiB; default 24")
+    parser.add_argument("--gpus", type=int, default=1, help="count what so many exchange in a step")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
     parser.add_argument("--no-time", action="store_true", help="count only, run no step")
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Count, time, and print."""
+    from ..cost.communication import communication_text, step_communication
     from ..cost.plan import GIBI, make_plan
     from ..training import build_config
 
@@ -27,3 +31,5 @@ def run(args: argparse.Namespace) -> None:
     size = (args.size[0], args.size[1]) if args.size else None
     plan = make_plan(config, size, args.batch, timed=not args.no_time)
     print(plan.text(args.gpu_memory * GIBI))
+    if args.gpus != 1:
+        print(communication_text(step_communication(config, args.gpus), args.gpus))

@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +23,7 @@ import sgseg
 from ..io.jsonfile import json_safe, read_json_if_whole, write_json
 from .checkpoints.portable import full_name
 from .hooks.memory import peak_memory_mib
-from .work_dir import CARD, launched_by
+from .work_dir import CARD
 
 _PACKAGES = (
     *("torch", "mmengine", "onedl-mmengine", "mmcv-lite", "numpy", "scipy", "scikit-image"),
@@ -53,6 +53,7 @@ def run_card(
     runner: Runner,
     resumed_from: Path | None = None,
     batch: Mapping[str, Any] | None = None,
+    agents: Sequence[str] = (),
 ) -> Iterator[None]:
     """Write ``run.json`` at the beginning of this block and at its end, whatever ends it.
 
@@ -63,6 +64,7 @@ def run_card(
         runner: of the run.
         resumed_from: the checkpoint, if the run goes on from one.
         batch: what a step and an epoch are made of.
+        agents: what started the processes (:func:`sgseg.engine.work_dir.launchers`).
     """
     if not is_main_process():
         yield
@@ -73,6 +75,7 @@ def run_card(
         started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         resumed_from=resumed_from and resumed_from.name,
         batch=batch,
+        launched_by=" ".join(agents),
         before=_earlier(path) if resumed_from else [],
     )
 
@@ -112,7 +115,6 @@ def _facts(runner: Runner) -> dict[str, Any]:
         seed=runner.seed,
         deterministic=torch.are_deterministic_algorithms_enabled(),
         processes=get_world_size(),
-        launched_by=launched_by(),
         device=device_name(),
         packages=versions,
         config_sha256=config_sha256(runner.cfg),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -61,6 +61,11 @@ def launched_by() -> str:
     return f"{socket.gethostname()}:{os.getppid()}"
 
 
+def launchers() -> list[str]:
+    """:func:`launched_by` of all processes: torchrun's on each machine. Every process asks."""
+    return sorted(set(all_gather_object(launched_by())))
+
+
 def beside_config(config_file: str | Path) -> Path:
     """Where the resolved config goes if the run writes to the folder that its config lies in."""
     path = Path(config_file)
@@ -85,7 +90,11 @@ def decide_once(decide: Callable[[], Place]) -> Place:
 
 
 def training_place(
-    named: str | None, config_file: str | None, resume: bool, restarted: bool
+    named: str | None,
+    config_file: str | None,
+    resume: bool,
+    restarted: bool = False,
+    agents: Sequence[str] = (),
 ) -> Place:
     """The folder of a training.
 
@@ -94,13 +103,22 @@ def training_place(
         config_file: path of the config; a copy under its name goes to the folder.
         resume: whether to go on; without ``named`` in the newest of the default folders.
         restarted: by torchrun after a process died: the run goes on where it was.
+        agents: :func:`launchers`. What one of them began and did not end goes on under torchrun
+            as well: a machine that left or joined is no restart of any other's.
 
     Raises:
         ValueError: for a named folder that holds another run, without ``resume``.
     """
     base = Path("work_dirs") / Path(config_file or "run").stem
     folders = [Path(named)] if named else _runs(base)
-    own = [folder for folder in folders if restarted and _card(folder) == launched_by()]
+    elastic = "TORCHELASTIC_RUN_ID" in os.environ
+    cards = {folder: _card(folder) for folder in folders} if restarted or elastic else {}
+    own = [
+        folder
+        for folder, card in cards.items()
+        if set(card.get("launched_by", "").split()) & set(agents)
+        and (restarted or card.get("ended") != "finished")
+    ]
     if own:
         return Place(own[-1], resume=True)
     if named:
@@ -259,10 +277,9 @@ def _changed(folder: Path) -> float:
     return max(path.stat().st_mtime for path in _matching(folder, _RUN))
 
 
-def _card(folder: Path) -> str | None:
-    """Who launched the run that a folder holds."""
-    card = read_json_if_whole(folder / CARD)
-    return card and card.get("launched_by")
+def _card(folder: Path) -> dict[str, Any]:
+    """What the run that a folder holds says of itself; nothing where there is none."""
+    return read_json_if_whole(folder / CARD) or {}
 
 
 def _claim(folder: Path) -> bool:

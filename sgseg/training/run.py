@@ -20,12 +20,18 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..engine.checkpoints.loading import load_checkpoint
 from ..engine.console import RunConsole
-from ..engine.distributed import SharedStopHook
+from ..engine.distributed import SharedStopHook, largest
 from ..engine.hooks.progress import ProgressHook
 from ..engine.interrupt import leaving_on_signals
 from ..engine.run_card import run_card
 from ..engine.untrained import UntrainedLoop
-from ..engine.work_dir import clean_start, decide_once, evaluation_place, training_place
+from ..engine.work_dir import (
+    clean_start,
+    decide_once,
+    evaluation_place,
+    launchers,
+    training_place,
+)
 from ..io.jsonfile import json_safe
 from ..io.units import Units
 from ..registry import is_a
@@ -41,26 +47,27 @@ def _join_processes(config: Config) -> None:
 
     Where torchrun prepared it, mmengine would go wrong without a GPU; and after a restart, for
     torchrun's store still holds the addresses of the processes that died (pytorch issue 135712),
-    so each start has keys of its own.
+    so each start has keys of its own. A store that is new at each start needs none, and must not
+    have them: each machine counts only the restarts that it caused (pytorch issue 108158).
     """
     on_gpu = torch.cuda.is_available()
     if config.launcher == "none" or is_distributed():
         return
-    if config.launcher != "pytorch" or (on_gpu and not _restarts()):
-        set_multi_processing(**config.env_cfg.get("mp_cfg", {}), distributed=True)
-        init_dist(config.launcher, **config.env_cfg.get("dist_cfg", {}))
-        return
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    store, rank, world = next(iter(rendezvous("env://")))
-    store = PrefixStore(f"start_{_restarts()}", store)
-    torch.distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
-    )
+    group: dict[str, Any] = {}
+    if config.launcher == "pytorch":
+        store, rank, world = next(iter(rendezvous("env://")))
+        if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "False":
+            store = PrefixStore(f"start_{_restarts()}", store)
+        group = dict(store=store, rank=rank, world_size=world)
+        if not on_gpu:
+            torch.distributed.init_process_group("gloo", **group)
+            return
+    set_multi_processing(**config.env_cfg.get("mp_cfg", {}), distributed=True)
+    init_dist(config.launcher, **config.env_cfg.get("dist_cfg", {}), **group)
 
 
 def _restarts() -> int:
-    """How often torchrun has started this process again."""
+    """How often torchrun has started the processes of this machine again, because one died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
@@ -95,8 +102,9 @@ def train(config: Config, resume: bool = False, console: RunConsole | None = Non
     if given is not None and "://" not in str(given):
         load_checkpoint(given)
     resume = resume or bool(config.get("resume"))
+    agents, restarted = launchers(), largest(_restarts())[0] > 0
     place = decide_once(
-        lambda: training_place(config.get("work_dir"), config.filename, resume, _restarts() > 0)
+        lambda: training_place(config.get("work_dir"), config.filename, resume, restarted, agents)
     )
     with clean_start(place, config.filename) as begun:
         warnings = [*place.said, *changed, *steps.warnings(), *untrained(config)]
@@ -110,7 +118,7 @@ def train(config: Config, resume: bool = False, console: RunConsole | None = Non
         for line in beginning(runner, steps):
             console.say(line)
         since = time.monotonic()
-        with run_card(runner, start, asdict(steps)), leaving_on_signals(runner), progress:
+        with run_card(runner, start, asdict(steps), agents), leaving_on_signals(runner), progress:
             runner.train()
     for line in ending(runner, time.monotonic() - since):
         console.say(line)

@@ -14,7 +14,6 @@ from sgseg.engine.work_dir import (
     Place,
     clean_start,
     evaluation_place,
-    launched_by,
     new_place,
     training_place,
 )
@@ -76,17 +75,30 @@ def test_a_named_folder_that_holds_a_run_is_refused() -> None:
 
 @pytest.mark.parametrize("named", [None, "mine"])
 def test_a_restart_goes_on_in_its_own_folder_alone(named: str | None) -> None:
-    """Torchrun's second start knows the first by its parent; another's run stays another's."""
+    """Torchrun's second start knows the first by its parents; another's run stays another's."""
     run_in(named or "work_dirs/x/run_1", "elsewhere:1")
+    agents = ["here:1", "there:2"]
     if named:
         with pytest.raises(ValueError, match="holds a run"):
-            training_place(named, CONFIG, False, True)
-        Path(named, CARD).write_text(json.dumps(dict(launched_by=launched_by())))
+            training_place(named, CONFIG, False, True, agents)
+        Path(named, CARD).write_text(json.dumps(dict(launched_by="there:2 third:3")))
     else:
-        assert not training_place(None, CONFIG, False, True).resume  # run_2, new
-        run_in("work_dirs/x/run_3", launched_by(), age=99)
-    place = training_place(named, CONFIG, False, True)
+        assert not training_place(None, CONFIG, False, True, agents).resume  # run_2, new
+        run_in("work_dirs/x/run_3", "there:2 third:3", age=99)
+    place = training_place(named, CONFIG, False, True, agents)
     assert place.resume and str(place.folder) == (named or "work_dirs/x/run_3")
+
+
+def test_a_machine_that_joins_starts_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine counts a restart then: what torchrun began and has not ended goes on."""
+    run_in("mine", "here:1")
+    with pytest.raises(ValueError, match="holds a run"):  # the same shell, without torchrun
+        training_place("mine", CONFIG, False, False, ["here:1"])
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
+    assert training_place("mine", CONFIG, False, False, ["here:1", "new:2"]).resume
+    Path("mine", CARD).write_text(json.dumps(dict(launched_by="here:1", ended="finished")))
+    with pytest.raises(ValueError, match="holds a run"):  # the second training of one script
+        training_place("mine", CONFIG, False, False, ["here:1"])
 
 
 def test_of_two_starts_at_once_in_one_folder_one_is_refused(

@@ -1,9 +1,13 @@
-"""A rank that dies ends the job with its error; torchrun's restart goes on from the checkpoint."""
+"""A rank that dies ends the job with its error; torchrun's restart goes on from the checkpoint.
+
+Two machines are two calls of tools/dist_train.sh on this one, each with a process of its own.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,11 +24,11 @@ from tests.conftest import ROOT
 from tests.reliability.runs import assert_same_run, in_a_process, quick_config
 
 
-def write_config(folder: Path, die_at: int) -> Path:
+def write_config(folder: Path, die_at: int, killed: bool = False) -> Path:
     """The quick config as a file, with a hook that ends rank 1."""
     config = quick_config(folder / "run", **{"train_dataloader.batch_size": 1})
     config.custom_imports = dict(imports=["tests.reliability.faults"])
-    config.custom_hooks.append(dict(type="DyingRankHook", at=die_at))
+    config.custom_hooks.append(dict(type="DyingRankHook", at=die_at, killed=killed))
     config.default_hooks.checkpoint.every_iters = 1
     config.dump(folder / "config.py")
     return folder / "config.py"
@@ -58,6 +62,19 @@ def rank_main(folder: str, rank: int, port: int) -> None:
     train(build_config(Path(folder) / "config.py", work_dir=whole, launcher="pytorch"))
 
 
+def assert_as_unbroken(folder: Path) -> None:
+    """The run in ``folder`` ended as one of two processes on one machine, of which none dies."""
+    write_config(folder, -1)
+    port = free_port()
+    pool = [in_a_process(rank_main, str(folder), rank, port) for rank in range(2)]
+    for rank in pool:
+        rank.join(120)
+    assert [rank.exitcode for rank in pool] == [0, 0]
+    found, expected = (load_checkpoint(folder / d / "epoch_3.pth") for d in ("run", "whole"))
+    # The generators of rank 0 differ, with nothing of it in the weights: nothing drew from them.
+    assert_same_run(found | dict(random=0), expected | dict(random=0))
+
+
 @pytest.mark.slow
 def test_restart_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     """Rank 1 dies in the middle of epoch 2: the job says so, restarts, and ends as unbroken."""
@@ -67,15 +84,59 @@ def test_restart_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
     assert "planted on rank 1" in out
     card = json.loads((tmp_path / "run/run.json").read_text())
     assert card["resumed_from"] == "epoch_1_iter_6.pth" and card["processes"] == 2
-    write_config(tmp_path, -1)
-    port = free_port()
-    pool = [in_a_process(rank_main, str(tmp_path), rank, port) for rank in range(2)]
-    for rank in pool:
-        rank.join(120)
-    assert [rank.exitcode for rank in pool] == [0, 0]
-    found, expected = (load_checkpoint(tmp_path / d / "epoch_3.pth") for d in ("run", "whole"))
-    # The generators of rank 0 differ, with nothing of it in the weights: nothing drew from them.
-    assert_same_run(found | dict(random=0), expected | dict(random=0))
+    assert_as_unbroken(tmp_path)
+
+
+def machine(config: Path, rank: int, port: int, **more: str) -> subprocess.Popen[str]:
+    """One of two machines with one process each, as a person would start it."""
+    command = ["bash", "tools/dist_train.sh", str(config), "1"]
+    command += ["--work-dir", str(config.parent / "run")]
+    env = os.environ | dict(OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT), NNODES="2")
+    env |= dict(NODE_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)) | more
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["whole", "killed"])
+def test_two_machines_train_as_one(tmp_path: Path, killed: bool) -> None:
+    """Weights are those of one machine; where a process is killed, both start again and go on."""
+    config, port = write_config(tmp_path, 6 if killed else -1, killed=True), free_port()
+    more = dict(MAX_RESTARTS="1", LOCAL_ADDR="127.0.0.1") if killed else {}
+    pair = [machine(config, rank, port, **more) for rank in range(2)]
+    try:
+        said = [process.communicate(timeout=300)[0] for process in pair]
+    finally:
+        for process in pair:
+            process.kill()
+    assert [process.returncode for process in pair] == [0, 0], "".join(o[-3000:] for o in said)
+    card = json.loads((tmp_path / "run/run.json").read_text())
+    assert card["processes"] == 2 and card["ended"] == "finished"
+    assert card["resumed_from"] == ("epoch_1_iter_6.pth" if killed else None)
+    assert_as_unbroken(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (dict(NNODES="2:1", MASTER_ADDR="a"), "NNODES=2:1: give the number of machines"),
+        (dict(NNODES="x"), "NNODES=x: give the number of machines"),
+        (dict(NNODES="2"), "NNODES=2 without MASTER_ADDR: give the name or address"),
+        (dict(NNODES="2", MASTER_ADDR="a", NODE_RANK="2"), "NODE_RANK=2: .* one of 0 to 1"),
+        (dict(MAX_RESTARTS="-1"), "MAX_RESTARTS=-1: give how often"),
+        (dict(MASTER_PORT="65536"), "MASTER_PORT=65536: give a free port"),
+    ],
+)
+def test_what_makes_no_machines_is_refused(environment: dict[str, str], told: str) -> None:
+    """Before torchrun is called, in one sentence."""
+    command = ["bash", "tools/dist_train.sh", "config.py", "1"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert re.fullmatch(f"Error: {told}.*\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
+import torch
 from mmengine.dataset import DefaultSampler
+from torch import Tensor
 
 from ..registry import DATA_SAMPLERS
 from .randomness import Draw
@@ -21,7 +22,8 @@ class DrawSampler(DefaultSampler):
     its own says which images it holds.
 
     Every process has as many items. mmengine repeats some to get there, and so makes a step more of
-    an epoch on some numbers of processes; here the remainder is left out, another each epoch.
+    an epoch on some numbers of processes; here the remainder is left out, another each epoch. The
+    order is mmengine's, but a process makes Python numbers of its own items alone.
 
     Args:
         arguments, options: those of mmengine's ``DefaultSampler``.
@@ -50,6 +52,19 @@ class DrawSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
         seen, self._seen = self._seen, 0
-        for position, index in enumerate(islice(super().__iter__(), seen, None), seen):
+        for position, index in enumerate(self._own()[seen:].tolist(), seen):
             again = (position * self.world_size + self.rank) // len(self.dataset)
             yield Draw(index, self.epoch, self.seed, again)
+
+    def _own(self) -> Tensor:
+        """This process's items of the epoch, in their order: (about total / processes,) int64."""
+        count = len(self.dataset)
+        if self.shuffle:
+            order = torch.randperm(
+                count, generator=torch.Generator().manual_seed(self.seed + self.epoch)
+            )
+        else:
+            order = torch.arange(count)
+        if self.round_up:
+            order = order.repeat(-(-self.total_size // count))[: self.total_size]
+        return order[self.rank : self.total_size : self.world_size].clone()  # the rest is freed

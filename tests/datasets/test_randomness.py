@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import BaseTransform, RandomFlip
+from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 
 from sgseg.datasets import Draw, DrawSampler, SegDataset, TextureMosaic
@@ -158,3 +160,22 @@ def test_sampler_yields_index_and_epoch() -> None:
     assert sorted(first) == [Draw(index, 0) for index in range(20)]
     assert {draw.epoch for draw in second} == {1}
     assert [draw.index for draw in first] != [draw.index for draw in second]
+
+
+@pytest.mark.parametrize("images", [None, 3, 120])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_each_process_draws_its_part_of_mmengines_order(shuffle: bool, images: int | None) -> None:
+    """Disjoint parts of one order, that of the sampler it derives from."""
+    for size, world in itertools.product((1, 2, 7, 50), (1, 2, 3)):
+        parts = []
+        for rank in range(world):
+            with pytest.MonkeyPatch.context() as patch:
+                place = (rank, world)
+                patch.setattr("mmengine.dataset.sampler.get_dist_info", lambda place=place: place)
+                sampler = DrawSampler(range(size), shuffle=shuffle, seed=3, images=images)
+            sampler.set_epoch(2)
+            parts.append([draw.index for draw in sampler])
+            assert parts[-1] == list(DefaultSampler.__iter__(sampler)), (size, world, rank)
+        if images is None and size >= world:
+            whole = list(itertools.chain(*parts))
+            assert len(set(whole)) == len(whole) == size // world * world

@@ -83,6 +83,7 @@ TESTED_ELSEWHERE = {
     "evaluation/hungarian": "evaluation/test_confusion.py",
     "inference/annotations": "inference/test_vectors.py",
     "inference/areas": "inference/test_outputs.py",
+    "inference/batches": "inference/test_outputs.py",
     "inference/classes": "inference/test_tiling.py",
     "inference/console": "inference/test_outputs.py",
     "inference/folder": "inference/test_outputs.py",

@@ -9,9 +9,16 @@ Example:
 """
 
 import argparse
+import os
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .arguments import UsageError, add_shared, config_and, config_arguments, with_plain_warnings
+
+if TYPE_CHECKING:
+    from ..inference import Segmenter
+    from ..inference.batches import Engine
 
 PATHS = (
     "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; CHECKPOINT is a file or a run's folder, "
@@ -46,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="fuse operations, torch.compile")
     add("--precision", choices=("float32", "bfloat16"), default="float32")
     add("--device", help="cpu or cuda; default a GPU if there is one")
+    add("--engine", choices=("ray",), help="many workers: of this machine, or of a Ray cluster")
+    add("--workers", type=int, help="of the engine; default one a GPU, or a core")
+    add("--address", help="of a Ray cluster, host:port or auto; default this machine")
+    add("--gpus-per-worker", type=float, help="a part of one shares it; default 1 if there are any")
 
 
 @with_plain_warnings
@@ -72,12 +83,41 @@ def run(args: argparse.Namespace) -> None:
         if len(args.paths) != 1:
             raise UsageError(f"got {len(args.paths)} paths, wanted are {PATHS}")
         (source,) = args.paths
-        segmenter = Segmenter.from_onnx(args.onnx, **options)
+        opening = partial(Segmenter.from_onnx, args.onnx)
     else:
         config, checkpoint, source = config_and(args.paths, 2, PATHS)
         options |= dict(device=args.device, compile=args.compile, precision=args.precision)
         options |= dict(evaluation=args.evaluation, overrides=overrides)
-        segmenter = Segmenter(checkpoint, config, **options)
+        opening = partial(Segmenter, checkpoint, config)
     look = Look(args.opacity, not args.no_pictures, args.inside)
-    done = Prediction(segmenter, source, args.out, args.batch_size, look, args.overwrite)
+    engine = _engine(args, opening, options)
+    if args.engine and not args.onnx:
+        options["device"] = "cpu"  # this process asks it for classes and sizes alone
+    segmenter = opening(**options)
+    where: dict[str, Any] = dict(engine=engine, parquet=args.engine is not None)
+    done = Prediction(segmenter, source, args.out, args.batch_size, look, args.overwrite, **where)
     predict_aloud(done, trace, args.annotations)
+
+
+def _engine(args: argparse.Namespace, opening: "partial[Segmenter]", options: Any) -> "Engine":
+    """Where batches are segmented; workers open the same model, by absolute paths."""
+    from ..inference.batches import here
+
+    if args.engine is None:
+        for name in ("workers", "address", "gpus_per_worker"):
+            if getattr(args, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')} goes with --engine ray")
+        return here
+    from ..inference.ray_engine import RayEngine
+
+    given = [_absolute(value) for value in opening.args]
+    theirs = partial(
+        opening.func, *given, **{key: _absolute(value) for key, value in options.items()}
+    )
+    return RayEngine(theirs, args.workers, args.address, args.gpus_per_worker)
+
+
+def _absolute(value: Any) -> Any:
+    """The absolute path of what is one here; anything else as it is."""
+    named = isinstance(value, (str, Path)) and Path(value).exists()
+    return os.path.abspath(value) if named else value

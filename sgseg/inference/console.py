@@ -63,7 +63,9 @@ def _segment(prediction: Prediction, done: int) -> None:
 
 
 def _summarise(say: Console, prediction: Prediction) -> None:
-    areas = summed(prediction.segmenter.classes, prediction.manifest.areas().values())
+    areas = summed(
+        prediction.segmenter.classes, (found for _, found in prediction.manifest.areas())
+    )
     for area in areas:
         ground = "" if area.square_metres is None else f"  {area.square_metres:,.0f} m2"
         say.print(f"{area.name:<24}{100 * area.share:5.1f} %{ground}")

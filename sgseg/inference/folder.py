@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 
 from ..datasets.folder import scan
-from ..io.rows import Rows
-from .images import is_raster
+from .batches import Batch, BatchWriter, Engine, Written, here
 from .manifest import Manifest
-from .outputs import Look, image_name, output_names, write_files, write_tables
-from .result import Segmentation
+from .outputs import Look, image_name, output_names, write_parquet, write_tables
 from .segmenter import TOGETHER, Segmenter, Told
 
 _LARGE = 4_000_000
@@ -75,6 +73,8 @@ class Prediction:
         look: what is drawn.
         overwrite: remove the prediction of other arguments that ``out`` holds.
         told: hears of the rows of an image that is segmented in windows.
+        engine: where batches are segmented; default this process.
+        parquet: write ``areas.parquet/`` too.
 
     Attributes:
         paths: the images.
@@ -94,6 +94,8 @@ class Prediction:
         look: Look | None = None,
         overwrite: bool = False,
         told: Told | None = None,
+        engine: Engine = here,
+        parquet: bool = False,
     ) -> None:
         self.look = look or Look()
         if batch_size < 1:
@@ -101,6 +103,7 @@ class Prediction:
         if not 0 <= self.look.opacity <= 1:
             raise ValueError(f"--opacity {self.look.opacity}: 0 (the image) to 1 (the colours)")
         self.segmenter, self.out, self.told = segmenter, Path(out), told
+        self.engine, self.parquet = engine, parquet
         self.batch_size = 1 if self.look.inside else batch_size
         self.paths, self.root = images_to_segment(source, out)
         about = _arguments(segmenter, source, self.look)
@@ -108,14 +111,13 @@ class Prediction:
         self.names = output_names(self.paths, self.root, self.manifest.names)
         self.missing = self._find_missing()
         self.faults: dict[Path, str] = {}
-        self._said: set[object] = set()
         gone = sorted(self.manifest.finished.keys() - {self._image(path) for path in self.paths})
         if gone:
             said = f"{len(gone)} images are no longer in the source ({gone[0]}); their maps stay"
-            self._say("gone", f"{out}: {said}")
+            print_log(f"{out}: {said}", logger="current", level=logging.WARNING)
 
-    def __iter__(self) -> Iterator[Segmentation]:
-        """Segment and write what is missing.
+    def __iter__(self) -> Iterator[Written]:
+        """Segment and write what is missing; gives the path, files and areas of each image.
 
         Raises:
             BadImagesError: at the end, for images that could not be read or segmented.
@@ -129,16 +131,30 @@ class Prediction:
     def _find_missing(self) -> list[Path]:
         return [p for p in self.paths if not self.manifest.is_done(self._image(p), p)]
 
-    def _segment_missing(self, missing: set[Path]) -> Iterator[Segmentation]:
+    def _segment_missing(self, missing: set[Path]) -> Iterator[Written]:
+        writer = BatchWriter(self.segmenter, self.root, self.out, self.look, self.told)
         try:
-            # Batches are those of all images: what is rounded in one is the same after a restart.
-            for part in self._batches():
-                if wanted := [path for path in part if path in missing]:
-                    yield from self._segment(part, wanted)
+            for done in self.engine(writer, self._batches(missing)):
+                if done.fault:
+                    self.faults[done.path] = done.fault
+                    continue
+                self.manifest.finish(done.image, done.path, done.files, done.areas)
+                yield done
         finally:
             write_tables(self.out, self.segmenter.classes, self.manifest.areas())
+            if self.parquet:
+                write_parquet(self.out, self.manifest.areas())
 
-    def _batches(self) -> Iterator[list[Path]]:
+    def _batches(self, missing: set[Path]) -> Iterator[Batch]:
+        """Those with an image that is missing, noted as begun when they are asked for."""
+        # Batches are those of all images: what is rounded in one is the same after a restart.
+        for part in self._parts():
+            wanted = map(self._image, filter(missing.__contains__, part))
+            if names := {image: self.names[image] for image in wanted}:
+                self.manifest.begin(names)
+                yield Batch(part, names)
+
+    def _parts(self) -> Iterator[list[Path]]:
         """Large files alone, so that a call that is killed loses no more than one of them."""
         part: list[Path] = []
         for path in self.paths:
@@ -148,54 +164,6 @@ class Prediction:
             part.append(path)
         if part:
             yield part
-
-    def _segment(self, part: Sequence[Path], wanted: Sequence[Path]) -> Iterator[Segmentation]:
-        self.manifest.begin({self._image(path): self.names[self._image(path)] for path in wanted})
-        for path, result in zip(part, self._results(part), strict=True):
-            if path not in wanted:
-                continue
-            try:
-                if isinstance(result, ValueError):
-                    raise result
-                files = write_files(result, self.out, self.names[self._image(path)], self.look)
-            except ValueError as error:
-                text = " ".join(str(error).split())
-                self.faults[path] = text if str(path) in text else f"{path}: {text}"
-                continue
-            self._say_why_no_area(result)
-            self.manifest.finish(self._image(path), path, files, result.areas())
-            yield result
-
-    def _results(self, paths: Sequence[Path]) -> list[Segmentation | ValueError]:
-        """Together if all of them can be read, else one by one."""
-        try:
-            opened = [self.segmenter.open(path) for path in paths]
-            for rows in opened:
-                self._say_what_shrinks(rows)
-            if self.look.inside:
-                return [self.segmenter(rows) for rows in opened]
-            return list(self.segmenter.together(opened, len(opened), self.told))
-        except ValueError as error:
-            if len(paths) == 1:
-                return [error]
-        return [result for path in paths for result in self._results([path])]
-
-    def _say_what_shrinks(self, rows: Rows) -> None:
-        own, raster = rows.shape[:2], is_raster(rows)
-        size = self.segmenter.size.of(*own, raster)
-        if size[0] < own[0]:
-            name = self._image(getattr(rows, "path", Path("image")))
-            self._say(("size", raster), self.segmenter.size.sentence(name, own, size))
-
-    def _say_why_no_area(self, result: Segmentation) -> None:
-        if why := result.where.no_scale() if result.where else "":
-            self._say(("area", why), f"{result.path}: no square metres, for {why}")
-
-    def _say(self, what: object, sentence: str) -> None:
-        """Say something once."""
-        if what not in self._said:
-            self._said.add(what)
-            print_log(sentence, logger="current", level=logging.WARNING)
 
     def _image(self, path: Path) -> str:
         return image_name(path, self.root)
@@ -239,6 +207,5 @@ def segment_folder(
         The path of each image that was missing, and the share of every class that occurs in it.
     """
     look = Look(pictures=pictures)
-    for result in Prediction(segmenter, source, out, batch_size, look, overwrite):
-        assert result.path is not None  # every image here is a file
-        yield result.path, {area.name: area.share for area in result.areas() if area.pixels}
+    for done in Prediction(segmenter, source, out, batch_size, look, overwrite):
+        yield done.path, {area.name: area.share for area in done.areas if area.pixels}

@@ -34,7 +34,7 @@ class Manifest:
 
     Attributes:
         names: image -> its name in the folder, also of images that are only begun.
-        finished: image -> what it gave.
+        finished: image -> what it gave, a line of the file: a third of a kilobyte each.
 
     Raises:
         FileExistsError: for a file in the place of the folder, a prediction by other arguments,
@@ -81,60 +81,62 @@ class Manifest:
     def _take_up(self, overwrite: bool) -> None:
         out = self.out
         self.names: dict[str, str] = {}
-        self.finished: dict[str, Record] = {}
+        self.finished: dict[str, bytes] = {}
         lines = _lines(out / NAME)
-        for line in lines[1:]:
-            self.names |= line.get("begun", {})
-            if "image" in line:
-                self.finished[line["image"]] = line
+        first = json.loads(next(lines, b"null"))
+        for line in lines:
+            record = json.loads(line)
+            self.names |= record.get("begun", {})
+            if "image" in record:
+                self.finished[record["image"]] = line
         plain = json.loads(json.dumps(self._arguments))
         ours = {file for name in self.names.values() for file in possible_files(name)}
         _refuse_foreign(out, ours)
-        if lines and lines[0] != plain:
+        if first is not None and first != plain:
             if not overwrite:
-                _refuse_other(out, lines[0], plain)
+                _refuse_other(out, first, plain)
             self._remove(ours)
-        kept = [line for line in self.finished.values() if self._is_whole(line)]
-        self.finished = {line["image"]: line for line in kept}
-        start: list[Record] = [plain, {"begun": self.names}, *kept]
-        write_atomically(out / NAME, b"".join(map(_line, start)))
+        self.finished = {i: line for i, line in self.finished.items() if self._is_whole(line)}
+        start = [_line(plain), _line({"begun": self.names}), *self.finished.values()]
+        write_atomically(out / NAME, b"".join(start))
 
     def is_done(self, image: str, path: Path) -> bool:
         """Whether an image is finished, and its file the same as then."""
-        record = self.finished.get(image)
-        return record is not None and record["stamp"] == _stamp(path)
+        line = self.finished.get(image)
+        return line is not None and json.loads(line)["stamp"] == _stamp(path)
 
     def begin(self, names: Mapping[str, str]) -> None:
         """Note which images, and under which names, are written next."""
         self.names |= names
-        self._append({"begun": dict(names)})
+        self._append(_line({"begun": dict(names)}))
 
     def finish(self, image: str, path: Path, files: Mapping[str, str], areas: list[Area]) -> None:
         """Note that all files of an image are whole."""
         rows = [list(area) for area in areas]
         record: Record = dict(image=image, stamp=_stamp(path), files=dict(files), areas=rows)
-        self.finished[image] = record
-        self._append(record)
+        self.finished[image] = _line(record)
+        self._append(self.finished[image])
 
-    def areas(self) -> dict[str, list[Area]]:
+    def areas(self) -> Iterator[tuple[str, list[Area]]]:
         """What each class covers of each finished image, in the order of their names."""
-        return {image: [Area(*row) for row in r["areas"]] for image, r in self._sorted()}
+        for image, record in self._sorted():
+            yield image, [Area(*row) for row in record["areas"]]
 
     def files(self, folder: str) -> dict[str, Path]:
         """Image -> its file in one of the folders."""
         return {image: self.out / r["files"][folder] for image, r in self._sorted()}
 
-    def _sorted(self) -> Iterable[tuple[str, Record]]:
-        return sorted(self.finished.items())
+    def _sorted(self) -> Iterator[tuple[str, Record]]:
+        return ((image, json.loads(self.finished[image])) for image in sorted(self.finished))
 
-    def _append(self, record: Record) -> None:
+    def _append(self, line: bytes) -> None:
         with (self.out / NAME).open("ab") as file:
-            file.write(_line(record))
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
 
-    def _is_whole(self, record: Record) -> bool:
-        return all((self.out / file).is_file() for file in record["files"].values())
+    def _is_whole(self, line: bytes) -> bool:
+        return all((self.out / file).is_file() for file in json.loads(line)["files"].values())
 
     def _remove(self, files: Iterable[str]) -> None:
         for file in files:
@@ -146,11 +148,11 @@ def _line(record: Record) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-def _lines(path: Path) -> list[Record]:
+def _lines(path: Path) -> Iterator[bytes]:
     """The whole lines of a manifest."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from (line for line in file if line.endswith(b"\n"))
 
 
 def _stamp(path: Path) -> list[int]:

@@ -6,8 +6,10 @@ import csv
 import hashlib
 import io
 import os
+import shutil
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ FOLDERS = ("labels", "overlays", "pictures")
 ALL = "all images"
 """What the last rows of areas.csv are called."""
 COLUMNS = ("image", "value", "class", "pixels", "share", "square_metres")
+ROWS = 1_000_000
+"""Of a file of ``areas.parquet/``."""
 LONGEST = 180
 """Bytes of a file's name; file systems take 255, and a suffix and a number are added to it."""
 
@@ -114,20 +118,66 @@ def possible_files(name: str) -> list[str]:
     return [f"{folder}/{name}.{kind}" for folder, kind in [*kinds, ("pictures", "png")]]
 
 
-def write_tables(out: Path, classes: Sequence[str], images: Mapping[str, Sequence[Area]]) -> None:
-    """Write ``areas.csv``, its last rows those of all images together, and ``classes.json``."""
-    rows = [(image, area) for image, found in images.items() for area in found]
-    rows += [(ALL, area) for area in summed(classes, images.values())]
+def write_tables(
+    out: Path, classes: Sequence[str], images: Iterable[tuple[str, Sequence[Area]]]
+) -> None:
+    """Write ``areas.csv``, its last rows those of all images together, and ``classes.json``.
+
+    Args:
+        out: the folder.
+        classes: name of each value.
+        images: name and areas of each image, gone through once.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for image, area in rows:
-        metres = "" if area.square_metres is None else area.square_metres
-        share = round(area.share, 6)
-        table.writerow([image, area.value, area.name, area.pixels, share, metres])
+
+    def listed() -> Iterator[Sequence[Area]]:
+        for image, found in images:
+            table.writerows(_row(image, area) for area in found)
+            yield found
+
+    table.writerows(_row(ALL, area) for area in summed(classes, listed()))
     # File names may hold bytes that are no text; they come back as they were.
     write_atomically(out / "areas.csv", text.getvalue().encode("utf-8", "surrogateescape"))
     write_json(out / "classes.json", {str(value): name for value, name in enumerate(classes)})
+
+
+def write_parquet(out: Path, images: Iterable[tuple[str, Sequence[Area]]]) -> None:
+    """Write ``areas.parquet/``, the rows of ``areas.csv`` but for the last, in files of a million.
+
+    Args:
+        out: the folder.
+        images: name and areas of each image, gone through once.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    part, whole = out / "areas.parquet.part", out / "areas.parquet"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    kinds = [pyarrow.type_for_alias(name) for name in ("str", "u1", "str", "i8", "f8", "f8")]
+    rows = ((_text(image), *area) for image, found in images for area in found)
+    for number in count():
+        rest = list(islice(rows, ROWS))
+        if number and not rest:
+            break
+        columns = map(list, zip(*rest, strict=True)) if rest else [[] for _ in COLUMNS]
+        arrays = [pyarrow.array(c, kind) for c, kind in zip(columns, kinds, strict=True)]
+        table = pyarrow.Table.from_arrays(arrays, names=list(COLUMNS))
+        parquet.write_table(table, part / f"part-{number:05}.parquet")
+    shutil.rmtree(whole, ignore_errors=True)
+    part.rename(whole)
+
+
+def _text(name: str) -> str:
+    """A file's name, with the bytes that are no text as ``\\udcff``: Parquet takes UTF-8 alone."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _row(image: str, area: Area) -> list[Any]:
+    metres = "" if area.square_metres is None else area.square_metres
+    return [image, area.value, area.name, area.pixels, round(area.share, 6), metres]
 
 
 def foreign_files(out: Path, ours: Collection[str]) -> list[str]:

@@ -132,7 +132,7 @@ class Segmentation:
 
         name = self.path.stem if self.path else "image"
         write_files(self, Path(folder), name, Look(opacity))
-        write_tables(Path(folder), self.classes, {name: self.areas()})
+        write_tables(Path(folder), self.classes, [(name, self.areas())])
         return Path(folder)
 
     @cached_property

@@ -356,7 +356,7 @@ def test_a_large_file_is_a_batch_of_its_own(segmenter: Segmenter, tmp_path: Path
     folder = draw(tmp_path / "in", "a.png", "b.png", "c.png", "d.png")
     with (folder / "c.png").open("ab") as file:
         file.write(bytes(5_000_000))  # behind the image's end
-    batches = Prediction(segmenter, folder, tmp_path / "out", 8, LABELS_ONLY)._batches()
+    batches = Prediction(segmenter, folder, tmp_path / "out", 8, LABELS_ONLY)._parts()
     assert [[path.name for path in part] for part in batches] == [
         ["a.png", "b.png"],
         ["c.png"],

@@ -67,6 +67,7 @@ def stopping(config: Config, **arguments: Any) -> Config:
     return config
 
 
+@pytest.mark.slow
 def test_stops_behind_the_best_and_keeps_it(
     tmp_path: Path, tiny_config: ConfigMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

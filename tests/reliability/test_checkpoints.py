@@ -92,7 +92,7 @@ def test_the_order_of_checkpoints(copied: Path) -> None:
     assert newest_checkpoint(copied, print) == copied / "epoch_9_iter_40.pth"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_damage_passes_unseen(finished: Path, data: st.DataObject) -> None:
     """Any changed byte gives the same weights or a ValueError: torch.load alone sees few."""

@@ -158,6 +158,7 @@ def kills(folder: Path, whole: dict[str, Any], number: int) -> None:
     assert not list(folder.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(whole: dict[str, Any], tmp_path: Path) -> None:
     """SIGKILL up to 3 times in one run: it finishes with the unbroken run's weights."""
     kills(tmp_path / "run", whole, 3)

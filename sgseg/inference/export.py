@@ -197,6 +197,9 @@ def _write(
                 dynamo=True,
                 dynamic_shapes=tuple(free),
                 custom_translation_table=_translations(onnxscript.opset18),
+                # Its patterns take more than ten minutes over the 8,000 nodes of superpixels that
+                # are joined; ONNX Runtime optimises when it opens the file.
+                optimize=False,
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:

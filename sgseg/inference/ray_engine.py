@@ -84,26 +84,38 @@ class RayEngine:
     def _connect(self, ray: Any) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        places = [os.path.abspath(place) for place in sys.path if os.path.exists(place or ".")]
         common = dict(log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            with ctrl_c_stays_here(), _unheard():
-                if self.address is None:
-                    path = {"PYTHONPATH": os.pathsep.join(places)}
-                    common |= dict(num_cpus=self.workers or usable_cores())
-                    common |= dict(object_store_memory=_STORE, include_dashboard=False)
-                    ray.init(runtime_env=dict(env_vars=path), **common)
-                else:
-                    _knock(self.address)
-                    ray.init(address=self.address, **common)
-        except (OSError, RuntimeError, ValueError) as error:
+        with ctrl_c_stays_here(), _unheard():
             if self.address is None:
-                raise
-            raise ConnectionError(
-                f"--address {self.address}: no Ray cluster answers there ({_first_line(error)}); "
-                "`ray status` on its head says the address, or leave --address out to use this "
-                "machine"
-            ) from error
+                self._start(ray, common)
+                return
+            try:
+                _knock(self.address)
+                ray.init(address=self.address, **common)
+            except (OSError, RuntimeError, ValueError) as error:
+                raise ConnectionError(
+                    f"--address {self.address}: no Ray cluster answers there "
+                    f"({_first_line(error)}); `ray status` on its head says the address, or leave "
+                    "--address out to use this machine"
+                ) from error
+
+    def _start(self, ray: Any, common: dict[str, Any]) -> None:
+        """Ray on this machine; beside other work its half a minute may be too short."""
+        places = [os.path.abspath(place) for place in sys.path if os.path.exists(place or ".")]
+        path = dict(env_vars={"PYTHONPATH": os.pathsep.join(places)})
+        common |= dict(num_cpus=self.workers or usable_cores(), runtime_env=path)
+        common |= dict(object_store_memory=_STORE, include_dashboard=False)
+        for left in reversed(range(TRIES)):
+            try:
+                ray.init(**common)
+                return
+            except Exception as error:  # Ray raises the plain class
+                ray.shutdown()
+                if not left:
+                    raise RuntimeError(
+                        f"Ray did not start on this machine ({_first_line(error)}); try again "
+                        "when less else is running, or leave --engine out"
+                    ) from error
 
     def _round(
         self, ray: Any, writer: BatchWriter, batches: list[Batch]

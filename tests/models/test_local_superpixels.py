@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sgseg.cost.measure import as_fake, peak_bytes, saved_bytes
+from sgseg.inference import Segmenter
 from sgseg.models import SGSeg
 from sgseg.ops.local_assignment import SLOTS, LocalAssignment, cells
 from sgseg.ops.superpixel import labels
 from sgseg.structures import Superpixels
+from tests.inference.models import save, small_config, small_model
+from tests.inference.test_tiling import scene
 
 BANDS, COUNT, SIDE = 3, 50, 24
 DENSE = 2 * COUNT * SIDE * SIDE
@@ -143,3 +148,15 @@ def test_no_value_is_read_off_the_device(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch, "autocast", lambda device_type, **given: real("cpu", **given))
     model = build().to("meta")
     assert step(model, images().to("meta"))["loss_Edge"].device.type == "meta"
+
+
+def test_a_large_image_in_windows(tmp_path: Path) -> None:
+    """Each window has superpixels of its own, and its middle the labels it has by itself."""
+    config = small_config("local_mosaic")
+    path = save(small_model(config), tmp_path / "a.pth")
+    windows = Segmenter(path, config, side=0, tile=48, overlap=16)
+    image = scene(48, 90)
+    labels = windows(image).labels
+    assert labels.shape == (48, 90) and len(np.unique(labels)) > 1
+    alone = Segmenter(path, config, side=0, tile=0)(image[:, :48]).labels
+    np.testing.assert_array_equal(labels[:, :32], alone[:, :32])

@@ -211,6 +211,8 @@ def _write(
     proto = program.model_proto
     for name in names[1:]:  # an input with a value of its own may be left out
         proto.graph.initializer.append(onnx.numpy_helper.from_array(unknown.numpy(), name))
+    for node in proto.graph.node:  # tracebacks of the tracing, with this machine's paths
+        node.ClearField("metadata_props")
     onnx.helper.set_model_props(proto, {ABOUT: json.dumps(about)})
     onnx.save(proto, str(path))
 

@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -138,21 +137,14 @@ class RayEngine:
                 f"--workers {workers}: the cluster has room for {int(most)} ({what}); ask for "
                 "fewer, or for a smaller --gpus-per-worker"
             )
-        make = partial(
-            _Worker,
-            self.opening,
-            writer.segmenter.identity,
-            writer.root.absolute(),
-            writer.out.absolute(),
-            writer.look,
-        )
+        place = (writer.root.absolute(), writer.out.absolute(), writer.look)
         rows = [dict(batch=pickle.dumps(_absolute(batch))) for batch in batches]
         with warnings.catch_warnings():
             # Ray names no other way to limit how often a batch is tried: the default is forever.
             warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
             results = data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS)).map_batches(
-                _Made,
-                fn_constructor_args=(make,),
+                _Worker,
+                fn_constructor_args=(self.opening, writer.segmenter.identity, *place),
                 batch_format="pyarrow",
                 batch_size=None,
                 concurrency=min(workers, len(rows)),
@@ -219,17 +211,22 @@ class _Worker:
             self.writer = BatchWriter(segmenter, root, out, look)
             self.writer.say = lambda *remark: self.remarks.append(remark)
         except FileNotFoundError as error:
-            try:
-                raise FileNotFoundError(
-                    f"{_first_line(error)} on a worker: checkpoint, names, images and --out have "
-                    "to lie on a disk that all workers see, under one path"
-                ) from error
-            except FileNotFoundError as seen:
-                self.failed = _Failure(seen)
+            seen = FileNotFoundError(
+                f"{_first_line(error)} on a worker: checkpoint, names, images and --out have to "
+                "lie on a disk that all workers see, under one path"
+            )
+            self.failed = _Failure(seen)
         except Exception as error:
             self.failed = _Failure(error)
 
-    def __call__(self, batch: Batch) -> Any:
+    def __call__(self, block: Any) -> Any:
+        """Of rows of Ray Data, pickled batches, what :meth:`write` gives."""
+        import pyarrow
+
+        given = map(self.write, map(pickle.loads, block["batch"].to_pylist()))
+        return pyarrow.table(dict(given=pyarrow.array(map(pickle.dumps, given), pyarrow.binary())))
+
+    def write(self, batch: Batch) -> Any:
         """What the images gave, and remarks; or what ends the whole."""
         if self.failed:
             return self.failed
@@ -239,20 +236,6 @@ class _Worker:
             return _Failure(error)
         remarks, self.remarks[:] = list(self.remarks), []
         return written, remarks
-
-
-class _Made:
-    """A worker behind Ray Data's blocks of rows."""
-
-    def __init__(self, make: Callable[[], _Worker]) -> None:
-        self.worker = make()
-
-    def __call__(self, block: Any) -> Any:
-        import pyarrow
-
-        batches = map(pickle.loads, block["batch"].to_pylist())
-        given = map(self.worker, batches)
-        return pyarrow.table(dict(given=pyarrow.array(map(pickle.dumps, given), pyarrow.binary())))
 
 
 def _knock(address: str) -> None:

@@ -98,6 +98,7 @@ TESTED_ELSEWHERE = {
     "io/gdal": "io/test_rows.py",
     "io/orientation": "io/test_pixels.py",
     "io/progress": "system/test_data_commands.py",
+    "io/remote": "inference/test_sources.py",
     "io/signals": "reliability/test_signals.py",
     "io/units": "io/test_pixels.py",
     "labelmaps/polygons": "inference/test_vectors.py",

@@ -5,6 +5,7 @@ Called again with the same arguments it does only what is missing.
 Example:
     sgseg predict work_dirs/run/epoch_12.pth my_photos --out maps
     sgseg predict work_dirs/run/epoch_12.pth tiles --out maps --polygons maps.gpkg
+    sgseg predict work_dirs/run/epoch_12.pth s3://bucket/tiles --out maps --engine ray
     sgseg predict --onnx model.onnx my_photos --out maps
 """
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 PATHS = (
     "[CONFIG] CHECKPOINT SOURCE, or SOURCE with --onnx; CHECKPOINT is a file or a run's folder, "
-    "SOURCE an image or a folder"
+    "SOURCE an image, a folder, LIST.txt with a path a line, or a URI (s3://bucket/tiles)"
 )
 
 

@@ -61,10 +61,10 @@ def demand_tools(kinds: list[str]) -> None:
             ) from error
 
 
-def _maps(prediction: Prediction) -> Iterator[tuple[str, Path, Labels]]:
-    """Each finished image: its name, its file, its label map."""
+def _maps(prediction: Prediction) -> Iterator[tuple[str, Labels]]:
+    """Each finished image: its name, its label map."""
     files = prediction.manifest.files("labels")
-    return ((i, prediction.root / i, read_label(p).astype(np.uint8)) for i, p in files.items())
+    return ((image, read_label(path).astype(np.uint8)) for image, path in files.items())
 
 
 def _write_coco(prediction: Prediction, folder: Path) -> Path:
@@ -73,7 +73,7 @@ def _write_coco(prediction: Prediction, folder: Path) -> Path:
     classes = prediction.segmenter.classes
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (image, _, labels) in enumerate(_maps(prediction), 1):
+    for number, (image, labels) in enumerate(_maps(prediction), 1):
         height, width = labels.shape
         images.append(dict(id=number, file_name=image, height=height, width=width))
         for value in np.unique(labels[labels != IGNORE]).tolist():
@@ -95,20 +95,27 @@ def _write_coco(prediction: Prediction, folder: Path) -> Path:
 def _write_labelme(prediction: Prediction, folder: Path) -> Path:
     classes = prediction.segmenter.classes
     folder = folder / "labelme"
-    for image, path, labels in _maps(prediction):
+    for image, labels in _maps(prediction):
         file = folder / f"{prediction.manifest.names[image]}.json"
         height, width = labels.shape
         content = dict(
             version="5.5.0",
             flags={},
             shapes=_shapes(labels, classes),
-            imagePath=os.path.relpath(path.resolve(), file.parent.resolve()),
+            imagePath=_seen_from(file.parent, prediction.root, image),
             imageData=None,
             imageHeight=height,
             imageWidth=width,
         )
         write_json(file, content)
     return folder
+
+
+def _seen_from(folder: Path, root: Path | str, image: str) -> str:
+    """The way from a folder to an image, or its URI."""
+    if isinstance(root, str):
+        return f"{root}/{image}"
+    return os.path.relpath((root / image).resolve(), folder.resolve())
 
 
 def _shapes(labels: Labels, classes: list[str]) -> list[dict[str, Any]]:
@@ -152,7 +159,7 @@ def _write_cvat(prediction: Prediction, folder: Path) -> Path:
         replacing(folder / "cvat.zip") as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for image, _, labels in _maps(prediction):
+        for image, labels in _maps(prediction):
             names.append(Path(image).with_suffix("").as_posix())
             picture = io.BytesIO()
             # The colour of 255 is black, which the list below calls background.

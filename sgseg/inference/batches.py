@@ -6,32 +6,37 @@ Nothing here knows of the others: what is finished is the record of :class:`.Pre
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mmengine.logging import print_log
 
+from ..io.remote import Place, local_copies
 from ..io.rows import Rows
 from .areas import Area
 from .images import is_raster
-from .outputs import Look, image_name, write_files
+from .outputs import Look, write_files
 from .result import Segmentation
 from .segmenter import Segmenter, Told
+from .sources import image_name
+from .strips import Strip, joined, remove_strips
 
 
 class Batch(NamedTuple):
     """Images that are in memory at once; what is rounded in one depends on all of them."""
 
-    paths: list[Path]
+    places: list[Place]
     names: dict[str, str]
     """Of those that are to be written: image -> its name in OUT."""
+    strips: tuple[Strip, ...] = ()
+    """Of a raster whose rows other workers have segmented already."""
 
 
 class Written(NamedTuple):
     """What one image gave."""
 
-    path: Path
+    path: Place
     image: str
     """Its path below the folder of the images."""
     files: dict[str, str]
@@ -41,6 +46,7 @@ class Written(NamedTuple):
     """Why it could not be segmented, with its path; empty if it was."""
 
 
+Result = Segmentation | ValueError
 Remark = tuple[object, str]
 """What a remark is about, of which one is enough, and its sentence."""
 
@@ -75,7 +81,7 @@ class BatchWriter:
     def __init__(
         self,
         segmenter: Segmenter,
-        root: Path,
+        root: Path | str,
         out: Path,
         look: Look,
         told: Told | None = None,
@@ -87,27 +93,33 @@ class BatchWriter:
 
     def __call__(self, batch: Batch) -> Iterator[Written]:
         """Segment all, and write the files of those that are named."""
-        for path, result in zip(batch.paths, self._results(batch.paths), strict=True):
-            image = image_name(path, self.root)
-            if image not in batch.names:
-                continue
-            try:
-                if isinstance(result, ValueError):
-                    raise result
-                files = write_files(result, self.out, batch.names[image], self.look)
-            except ValueError as error:
-                text = " ".join(str(error).split())
-                fault = text if str(path) in text else f"{path}: {text}"
-                yield Written(path, image, {}, [], fault)
-                continue
-            if why := result.where.no_scale() if result.where else "":
-                self.say(("area", why), f"{result.path}: no square metres, for {why}")
-            yield Written(path, image, files, result.areas())
+        with local_copies(batch.places) as paths:
+            results = self._results(paths) if not batch.strips else [self._joined(batch)]
+            for place, path, result in zip(batch.places, paths, results, strict=True):
+                image = image_name(place, self.root)
+                if image in batch.names:
+                    yield self._written(place, image, batch.names[image], path, result)
 
-    def _results(self, paths: list[Path]) -> list[Segmentation | ValueError]:
+    def _written(
+        self, place: Place, image: str, name: str, path: Path | ValueError, result: Result
+    ) -> Written:
+        try:
+            if isinstance(result, ValueError):
+                raise result
+            files = write_files(result, self.out, name, self.look)
+        except ValueError as error:
+            text = " ".join(str(error).split()).replace(str(path), str(place))
+            fault = text if str(place) in text else f"{place}: {text}"
+            return Written(place, image, {}, [], fault)
+        remove_strips(self.out, name)
+        if why := result.where.no_scale() if result.where else "":
+            self.say(("area", why), f"{place}: no square metres, for {why}")
+        return Written(place, image, files, result.areas())
+
+    def _results(self, paths: Sequence[Path | ValueError]) -> list[Result]:
         """Together if all of them can be read, else one by one."""
         try:
-            opened = [self.segmenter.open(path) for path in paths]
+            opened = [self._opened(path) for path in paths]
             for rows in opened:
                 self._say_what_shrinks(rows)
             if self.look.inside:
@@ -118,11 +130,24 @@ class BatchWriter:
                 return [error]
         return [result for path in paths for result in self._results([path])]
 
+    def _opened(self, path: Path | ValueError) -> Rows:
+        if isinstance(path, ValueError):
+            raise path
+        return self.segmenter.open(path)
+
+    def _joined(self, batch: Batch) -> Result:
+        """Of a raster whose strips are there."""
+        try:
+            labels = joined(self.out, batch.strips)
+            return self.segmenter.result(labels, self.segmenter.open(batch.strips[0].path))
+        except ValueError as error:
+            return error
+
     def _say_what_shrinks(self, rows: Rows) -> None:
         own, raster = rows.shape[:2], is_raster(rows)
         size = self.segmenter.size.of(*own, raster)
         if size[0] < own[0]:
-            name = image_name(getattr(rows, "path", Path("image")), self.root)
+            name = getattr(rows, "path", Path("image")).name
             self.say(("size", raster), self.segmenter.size.sentence(name, own, size))
 
     def say_once(self, what: object, sentence: str) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from ..datasets.folder import scan
+from ..io.remote import Place, RemoteFile, is_uri
 from .batches import Batch, BatchWriter, Engine, Written, here
 from .manifest import Manifest
-from .outputs import Look, image_name, output_names, write_parquet, write_tables
+from .outputs import Look, output_names, write_parquet, write_tables
 from .segmenter import TOGETHER, Segmenter, Told
+from .sources import image_name, images_of
 
 _LARGE = 4_000_000
 """Bytes of a file that is segmented by itself."""
@@ -27,34 +28,10 @@ class BadImagesError(ValueError):
         total: images in all.
     """
 
-    def __init__(self, faults: dict[Path, str], total: int) -> None:
+    def __init__(self, faults: dict[Place, str], total: int) -> None:
         listed = "\n".join(f"  {fault}" for fault in faults.values())
         super().__init__(f"{len(faults)} of {total} images were not segmented:\n{listed}")
         self.faults = faults
-
-
-def images_to_segment(source: str | Path, out: str | Path) -> tuple[list[Path], Path]:
-    """The images of a source and the folder that they are named below; those in ``out`` are none.
-
-    The log says what else was in the folder, and why it was left out.
-
-    Raises:
-        FileNotFoundError: for a missing source, or one without images.
-        ValueError: for an ``out`` whose label maps would become the source's own.
-    """
-    seen = scan(source)
-    out = Path(out).resolve()
-    if not Path(source).is_file() and out in (Path(source).resolve(), seen.root.resolve()):
-        raise ValueError(
-            f"{out}: is the folder of the images; its labels/ would be taken for true labels. "
-            "Give another --out"
-        )
-    paths = [path for path in seen.paths if not path.resolve().is_relative_to(out)]
-    if not paths:
-        raise FileNotFoundError(f"{source}: no image but what was written to {out}")
-    if seen.left_out:
-        print_log(seen.sentence(), logger="current", level=30)
-    return paths, Path(source) if Path(source).is_dir() else seen.root
 
 
 class Prediction:
@@ -67,7 +44,7 @@ class Prediction:
 
     Args:
         segmenter: the model.
-        source: an image, or a folder.
+        source: an image, a folder, a list or a URI, see :func:`.images_of`.
         out: folder to write to.
         batch_size: images in memory at once; those of one size are segmented together.
         look: what is drawn.
@@ -81,8 +58,9 @@ class Prediction:
         missing: those that are not finished.
 
     Raises:
-        FileNotFoundError: for a missing source, or one without images.
+        FileNotFoundError, ConnectionError, ModuleNotFoundError: see :func:`.images_of`.
         FileExistsError: see :class:`Manifest`.
+        ValueError: for an ``out`` that is a URI.
     """
 
     def __init__(
@@ -105,12 +83,14 @@ class Prediction:
         self.segmenter, self.out, self.told = segmenter, Path(out), told
         self.engine, self.parquet = engine, parquet
         self.batch_size = 1 if self.look.inside else batch_size
-        self.paths, self.root = images_to_segment(source, out)
-        about = _arguments(segmenter, source, self.look)
+        if is_uri(out):
+            raise ValueError(f"--out {out}: a folder of a disk; copy it to the store afterwards")
+        self.paths, self.root, described = images_of(source, out)
+        about = _arguments(segmenter, described, self.look)
         self.manifest = Manifest(self.out, about, overwrite)
-        self.names = output_names(self.paths, self.root, self.manifest.names)
+        self.names = output_names(map(self._image, self.paths), self.manifest.names)
         self.missing = self._find_missing()
-        self.faults: dict[Path, str] = {}
+        self.faults: dict[Place, str] = {}
         gone = sorted(self.manifest.finished.keys() - {self._image(path) for path in self.paths})
         if gone:
             said = f"{len(gone)} images are no longer in the source ({gone[0]}); their maps stay"
@@ -128,10 +108,10 @@ class Prediction:
         if self.faults:
             raise BadImagesError(self.faults, len(self.paths))
 
-    def _find_missing(self) -> list[Path]:
+    def _find_missing(self) -> list[Place]:
         return [p for p in self.paths if not self.manifest.is_done(self._image(p), p)]
 
-    def _segment_missing(self, missing: set[Path]) -> Iterator[Written]:
+    def _segment_missing(self, missing: set[Place]) -> Iterator[Written]:
         writer = BatchWriter(self.segmenter, self.root, self.out, self.look, self.told)
         try:
             for done in self.engine(writer, self._batches(missing)):
@@ -145,7 +125,7 @@ class Prediction:
             if self.parquet:
                 write_parquet(self.out, self.manifest.areas())
 
-    def _batches(self, missing: set[Path]) -> Iterator[Batch]:
+    def _batches(self, missing: set[Place]) -> Iterator[Batch]:
         """Those with an image that is missing, noted as begun when they are asked for."""
         # Batches are those of all images: what is rounded in one is the same after a restart.
         for part in self._parts():
@@ -154,9 +134,9 @@ class Prediction:
                 self.manifest.begin(names)
                 yield Batch(part, names)
 
-    def _parts(self) -> Iterator[list[Path]]:
+    def _parts(self) -> Iterator[list[Place]]:
         """Large files alone, so that a call that is killed loses no more than one of them."""
-        part: list[Path] = []
+        part: list[Place] = []
         for path in self.paths:
             if part and (len(part) == self.batch_size or _is_large(path) or _is_large(part[-1])):
                 yield part
@@ -165,19 +145,20 @@ class Prediction:
         if part:
             yield part
 
-    def _image(self, path: Path) -> str:
-        return image_name(path, self.root)
+    def _image(self, place: Place) -> str:
+        return image_name(place, self.root)
 
 
-def _is_large(path: Path) -> bool:
-    return path.stat().st_size > _LARGE
+def _is_large(place: Place) -> bool:
+    size = place.size if isinstance(place, RemoteFile) else place.stat().st_size
+    return size > _LARGE
 
 
-def _arguments(segmenter: Segmenter, source: str | Path, look: Look) -> dict[str, Any]:
+def _arguments(segmenter: Segmenter, source: str, look: Look) -> dict[str, Any]:
     """All that the files of a prediction depend on, by the names that a user knows."""
     return dict(
         model=segmenter.identity,
-        source=str(Path(source).resolve()),
+        source=source,
         classes=segmenter.classes,
         mapping=segmenter.mapping.tolist(),
         side=segmenter.size.side,
@@ -200,7 +181,7 @@ def segment_folder(
     batch_size: int = TOGETHER,
     pictures: bool = True,
     overwrite: bool = False,
-) -> Iterator[tuple[Path, dict[str, float]]]:
+) -> Iterator[tuple[Place, dict[str, float]]]:
     """Segment an image or all images of a folder, see :class:`Prediction`.
 
     Yields:

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..io.atomic import write_atomically
+from ..io.remote import Place, RemoteFile
 from .areas import Area
 from .outputs import foreign_files, possible_files
 
@@ -100,20 +101,20 @@ class Manifest:
         start = [_line(plain), _line({"begun": self.names}), *self.finished.values()]
         write_atomically(out / NAME, b"".join(start))
 
-    def is_done(self, image: str, path: Path) -> bool:
+    def is_done(self, image: str, place: Place) -> bool:
         """Whether an image is finished, and its file the same as then."""
         line = self.finished.get(image)
-        return line is not None and json.loads(line)["stamp"] == _stamp(path)
+        return line is not None and json.loads(line)["stamp"] == _stamp(place)
 
     def begin(self, names: Mapping[str, str]) -> None:
         """Note which images, and under which names, are written next."""
         self.names |= names
         self._append(_line({"begun": dict(names)}))
 
-    def finish(self, image: str, path: Path, files: Mapping[str, str], areas: list[Area]) -> None:
+    def finish(self, image: str, place: Place, files: Mapping[str, str], areas: list[Area]) -> None:
         """Note that all files of an image are whole."""
         rows = [list(area) for area in areas]
-        record: Record = dict(image=image, stamp=_stamp(path), files=dict(files), areas=rows)
+        record: Record = dict(image=image, stamp=_stamp(place), files=dict(files), areas=rows)
         self.finished[image] = _line(record)
         self._append(self.finished[image])
 
@@ -155,9 +156,11 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from (line for line in file if line.endswith(b"\n"))
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamp(place: Place) -> list[int | str]:
     """Size and time of change of a file, which change with its content."""
-    state = path.stat()
+    if isinstance(place, RemoteFile):
+        return [place.size, place.version]
+    state = place.stat()
     return [state.st_size, state.st_mtime_ns]
 
 

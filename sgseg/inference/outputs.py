@@ -41,23 +41,19 @@ class Look(NamedTuple):
     """Whether pictures show superpixels and node features, one image at a time."""
 
 
-def output_names(
-    paths: Sequence[Path], root: Path, taken: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Image below ``root`` -> its name in OUT: the path without suffix, that no other image has.
+def output_names(images: Iterable[str], taken: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Image below the root -> its name in OUT: the path without suffix, that no other has.
 
     Where two would share one, also on file systems that do not tell ``A`` from ``a``, the second
     keeps its suffix (``a.png``), or gets a number.
 
     Args:
-        paths: the images.
-        root: folder that they lie in.
+        images: their paths below the root.
         taken: names that some have already.
     """
     names = dict(taken or {})
     used = {_folded(name) for name in names.values()}
-    for path in paths:
-        image = image_name(path, root)
+    for image in images:
         if image in names:
             continue
         whole = _shortened(Path(image))
@@ -68,11 +64,6 @@ def output_names(
         used.add(_folded(name))
         names[image] = name
     return names
-
-
-def image_name(path: Path, root: Path) -> str:
-    """An image's path below ``root``, as tables have it."""
-    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _shortened(path: Path) -> Path:

@@ -22,10 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from ..io.progress import usable_cores
+from ..io.remote import Place
 from ..io.signals import ctrl_c_stays_here
 from .batches import Batch, BatchWriter, Remark, Written
-from .outputs import Look, image_name
+from .outputs import Look
 from .segmenter import Segmenter
+from .sources import image_name
+from .strips import Strip, strips, write_strip
 
 ROUND = 10_000
 """Batches that are handed to Ray at once."""
@@ -33,6 +36,7 @@ BLOCKS = 2_000
 """Pieces that these come in, of which each is done again as a whole."""
 TRIES = 3
 """How often a batch is begun whose worker died of it."""
+Task = Batch | Strip
 _STORE = 512 * 2**20
 """Bytes of shared memory on this machine: batches are lists of names."""
 
@@ -119,26 +123,42 @@ class RayEngine:
     def _round(
         self, ray: Any, writer: BatchWriter, batches: list[Batch]
     ) -> Iterator[tuple[list[Written], list[Remark]]]:
+        """Strips of large rasters and all other batches, then the rasters of these strips."""
+        batches = [_absolute(batch) for batch in batches]
+        cut = [_strips(writer.segmenter, batch) for batch in batches]
+        parts: list[Task] = [strip for each in cut for strip in each]
+        parts += [batch for batch, each in zip(batches, cut, strict=True) if not each]
+        faults: dict[str, str] = {}
+        for task, given in self._done(ray, writer, parts):
+            if isinstance(task, Batch):
+                yield given or (_lost(task, writer.root), [])
+            elif given != "":
+                faults[task.name] = given or _death(task.path, 0)
+        rasters: list[Task] = []
+        for batch, each in zip(batches, cut, strict=True):
+            if each and each[0].name in faults:
+                (image,) = batch.names
+                yield [Written(batch.places[0], image, {}, [], faults[each[0].name])], []
+            elif each:
+                rasters.append(batch._replace(strips=tuple(each)))
+        for task, given in self._done(ray, writer, rasters):
+            assert isinstance(task, Batch)
+            yield given or (_lost(task, writer.root), [])
+
+    def _done(self, ray: Any, writer: BatchWriter, tasks: list[Task]) -> Iterator[tuple[Task, Any]]:
+        """What each task gave, in any order; last and with None those that killed their workers."""
         import ray.data as data
 
+        if not tasks:
+            return
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         context.max_errored_blocks = -1  # what is missing in the end is listed
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        gpus = self.gpus_per_worker
-        found = ray.cluster_resources()
-        if gpus is None:
-            gpus = 1.0 if found.get("GPU") else 0.0
-        most = found.get("GPU", 0) / gpus if gpus else found.get("CPU", 1)
-        workers = self.workers or max(1, int(most))
-        if workers > most:
-            what = f"{gpus:g} GPUs a worker" if gpus else "a core a worker"
-            raise ValueError(
-                f"--workers {workers}: the cluster has room for {int(most)} ({what}); ask for "
-                "fewer, or for a smaller --gpus-per-worker"
-            )
-        place = (writer.root.absolute(), writer.out.absolute(), writer.look)
-        rows = [dict(batch=pickle.dumps(_absolute(batch))) for batch in batches]
+        workers, gpus = self._places(ray)
+        root = writer.root.absolute() if isinstance(writer.root, Path) else writer.root
+        place = (root, writer.out.absolute(), writer.look)
+        rows = [dict(number=n, task=pickle.dumps(task)) for n, task in enumerate(tasks)]
         with warnings.catch_warnings():
             # Ray names no other way to limit how often a batch is tried: the default is forever.
             warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)
@@ -152,30 +172,64 @@ class RayEngine:
                 num_gpus=gpus,
                 ray_remote_args_fn=lambda: dict(max_restarts=-1, max_task_retries=TRIES - 1),
             )
-        missing = {image for batch in batches for image in batch.names}
+        missing = set(range(len(tasks)))
         for block in results.iter_batches(batch_format="pyarrow", batch_size=None):
-            for packed in block["given"].to_pylist():
-                given = pickle.loads(packed)  # noqa: S301  (our own worker's)
+            for row in block.to_pylist():
+                given = pickle.loads(row["given"])  # noqa: S301  (our own worker's)
                 if isinstance(given, _Failure):
                     raise given.error from _OfWorker(given.trace)
-                written, remarks = given
-                missing -= {each.image for each in written}
-                yield written, remarks
-        for batch in batches:
-            named = ((path, image_name(path, writer.root)) for path in batch.paths)
-            yield [_lost(*each, len(batch.paths)) for each in named if each[1] in missing], []
+                missing.discard(row["number"])
+                yield tasks[row["number"]], given
+        for number in sorted(missing):
+            yield tasks[number], None
+
+    def _places(self, ray: Any) -> tuple[int, float]:
+        """Workers, and GPUs of each, that the cluster has room for."""
+        gpus = self.gpus_per_worker
+        found = ray.cluster_resources()
+        if gpus is None:
+            gpus = 1.0 if found.get("GPU") else 0.0
+        most = found.get("GPU", 0) / gpus if gpus else found.get("CPU", 1)
+        workers = self.workers or max(1, int(most))
+        if workers > most:
+            what = f"{gpus:g} GPUs a worker" if gpus else "a core a worker"
+            raise ValueError(
+                f"--workers {workers}: the cluster has room for {int(most)} ({what}); ask for "
+                "fewer, or for a smaller --gpus-per-worker"
+            )
+        return workers, gpus
 
 
-def _lost(path: Path, image: str, together: int) -> Written:
-    fault = (
-        f"{path}: its worker died {TRIES} times at it, or at one of the {together - 1} images "
-        "beside it; the same call again tries it anew, without --engine it says more"
+def _strips(segmenter: Segmenter, batch: Batch) -> list[Strip]:
+    """Of a batch that is one large raster which is missing; else none."""
+    if len(batch.places) > 1 or not isinstance(batch.places[0], Path):
+        return []
+    (name,) = batch.names.values()
+    return strips(segmenter, batch.places[0], name)
+
+
+def _lost(batch: Batch, root: Path | str) -> list[Written]:
+    """The images of a batch whose worker died of it each time."""
+    named = ((place, image_name(place, root)) for place in batch.places)
+    others = len(batch.places) - 1
+    return [
+        Written(place, image, {}, [], _death(place, others))
+        for place, image in named
+        if image in batch.names
+    ]
+
+
+def _death(place: Place, others: int) -> str:
+    beside = f", or at one of the {others} images beside it" if others else ""
+    return (
+        f"{place}: its worker died {TRIES} times at it{beside}; the same call again tries it "
+        "anew, without --engine it says more"
     )
-    return Written(path, image, {}, [], fault)
 
 
 def _absolute(batch: Batch) -> Batch:
-    return batch._replace(paths=[path.absolute() for path in batch.paths])
+    places = [p.absolute() if isinstance(p, Path) else p for p in batch.places]
+    return batch._replace(places=places)
 
 
 class _Failure:
@@ -197,7 +251,12 @@ class _Worker:
     """What lives in the process of a worker."""
 
     def __init__(
-        self, opening: Callable[[], Segmenter], identity: str, root: Path, out: Path, look: Look
+        self,
+        opening: Callable[[], Segmenter],
+        identity: str,
+        root: Path | str,
+        out: Path,
+        look: Look,
     ) -> None:
         self.remarks: list[Remark] = []
         self.failed: _Failure | None = None
@@ -220,22 +279,32 @@ class _Worker:
             self.failed = _Failure(error)
 
     def __call__(self, block: Any) -> Any:
-        """Of rows of Ray Data, pickled batches, what :meth:`write` gives."""
+        """Of rows of Ray Data, pickled tasks, what :meth:`do` gives."""
         import pyarrow
 
-        given = map(self.write, map(pickle.loads, block["batch"].to_pylist()))
-        return pyarrow.table(dict(given=pyarrow.array(map(pickle.dumps, given), pyarrow.binary())))
+        given = map(self.do, map(pickle.loads, block["task"].to_pylist()))
+        packed = pyarrow.array(map(pickle.dumps, given), pyarrow.binary())
+        return pyarrow.table(dict(number=block["number"], given=packed))
 
-    def write(self, batch: Batch) -> Any:
-        """What the images gave, and remarks; or what ends the whole."""
+    def do(self, task: Task) -> Any:
+        """What the images gave, and remarks; of a strip its fault; or what ends the whole."""
         if self.failed:
             return self.failed
         try:
-            written = list(self.writer(batch))
+            if isinstance(task, Strip):
+                return self._strip(task)
+            written = list(self.writer(task))
         except Exception as error:
             return _Failure(error)
         remarks, self.remarks[:] = list(self.remarks), []
         return written, remarks
+
+    def _strip(self, strip: Strip) -> str:
+        try:
+            write_strip(self.writer.segmenter, self.writer.out, strip)
+        except ValueError as error:
+            return " ".join(str(error).split())
+        return ""
 
 
 def _knock(address: str) -> None:

@@ -227,15 +227,15 @@ class Segmenter:
             return self._many(image)
         rows = self.open(image)
         if self.tiled(*rows.shape[:2], is_raster(rows)):
-            return self._result(self.large(rows), rows)
+            return self.result(self.large(rows), rows)
         inputs = self.inputs(rows)  # (1, C, h, w)
         statistics = self._statistics(rows)
         thin = min(inputs.shape[2:]) < SMALLEST
         state = None if thin else self.network.state(inputs, statistics)
         if state is None or state.probability is None:
             probability = probabilities(self.network, inputs, statistics)
-            return self._result(self._labels(probability[0], rows), rows)
-        return self._result(self._labels(state.probability[0], rows), rows, state)
+            return self.result(self._labels(probability[0], rows), rows)
+        return self.result(self._labels(state.probability[0], rows), rows, state)
 
     def batch(self, images: Sequence[ImageLike], batch_size: int = TOGETHER) -> list[Labels]:
         """The label maps of :meth:`together` alone."""
@@ -251,7 +251,7 @@ class Segmenter:
         for index, rows in enumerate(opened):
             raster = is_raster(rows)
             if self.tiled(*rows.shape[:2], raster):
-                results[index] = self._result(self.large(rows, told), rows)
+                results[index] = self.result(self.large(rows, told), rows)
             elif self._statistics(rows) is not None:
                 results[index] = self(rows)
             else:
@@ -262,7 +262,7 @@ class Segmenter:
                 inputs = torch.cat([self.inputs(opened[index]) for index in part])
                 probability = probabilities(self.network, inputs)  # (B, K, h, w)
                 for index, each in zip(part, probability, strict=True):
-                    results[index] = self._result(self._labels(each, opened[index]), opened[index])
+                    results[index] = self.result(self._labels(each, opened[index]), opened[index])
         return [results[index] for index in range(len(opened))]
 
     def tiled(self, height: int, width: int, raster: bool = False) -> bool:
@@ -292,6 +292,20 @@ class Segmenter:
             bands = enlarged(bands, size[0], (height, width))
         return self._assigned(bands, rows, told)
 
+    def strip(self, image: ImageLike, start: int, stop: int) -> Labels:
+        """Some rows of :meth:`large`, of an image that is segmented at its own size.
+
+        Args:
+            image: as above.
+            start, stop: first row, last row + 1.
+
+        Returns:
+            (stop - start, W) uint8, the same as in the whole.
+        """
+        rows = self.open(image)
+        bands = self._blended(rows, (rows.shape[0], rows.shape[1]), start, stop)
+        return self._assigned(bands, rows, first=start, last=stop)
+
     def scores(self, image: ImageLike) -> Iterator[Tensor]:
         """Probabilities at the working size from top to bottom, (K, rows, w); whole if possible."""
         rows = self.open(image)
@@ -301,10 +315,17 @@ class Segmenter:
         else:
             yield probabilities(self.network, self.inputs(rows), self._statistics(rows))[0].cpu()
 
-    def _blended(self, rows: Rows, size: tuple[int, int]) -> Iterator[Tensor]:
+    @property
+    def window(self) -> int:
+        """Side of the windows of an image that is segmented in them."""
+        return self.tile or TILE
+
+    def _blended(
+        self, rows: Rows, size: tuple[int, int], start: int = 0, stop: int | None = None
+    ) -> Iterator[Tensor]:
         source = rows if size == rows.shape[:2] else shrunk(rows, size)
-        tile = self.tile or TILE
-        return blend(self.network, source, tile, self.overlap, self._statistics(rows))
+        about = self._statistics(rows)
+        return blend(self.network, source, self.window, self.overlap, about, start, stop)
 
     def inputs(self, rows: Rows) -> Tensor:
         """A whole image at its working size, (1, C, h, w) in [0, 1]."""
@@ -320,7 +341,8 @@ class Segmenter:
                 waiting = []
         yield from self.together(waiting)
 
-    def _result(self, labels: Labels, rows: Rows, state: SegState | None = None) -> Segmentation:
+    def result(self, labels: Labels, rows: Rows, state: SegState | None = None) -> Segmentation:
+        """The segmentation that a label map (H, W) of an image is."""
         return Segmentation(labels, list(self.classes), self.colours, rows, state)
 
     def _statistics(self, rows: Rows) -> Statistics | None:
@@ -338,13 +360,21 @@ class Segmenter:
             bands = enlarged(bands, probability.shape[1], size)
         return self._assigned(bands, rows)
 
-    def _assigned(self, bands: Iterator[Tensor], rows: Rows, told: Told | None = None) -> Labels:
-        """Values of the likeliest classes of (K, rows, W), which together are the image."""
-        labels, row = np.empty(rows.shape[:2], np.uint8), 0
+    def _assigned(
+        self,
+        bands: Iterator[Tensor],
+        rows: Rows,
+        told: Told | None = None,
+        first: int = 0,
+        last: int | None = None,
+    ) -> Labels:
+        """Values of the likeliest classes of (K, rows, W), which together are these rows."""
+        last = rows.shape[0] if last is None else last
+        labels, row = np.empty((last - first, rows.shape[1]), np.uint8), 0
         for band in bands:
             stop = row + band.shape[1]
             labels[row:stop] = self.mapping[band.argmax(0).numpy()]
-            valid = rows.valid(row, stop)
+            valid = rows.valid(first + row, first + stop)
             if valid is not None:
                 labels[row:stop][~valid] = IGNORE
             row = stop

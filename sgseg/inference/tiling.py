@@ -127,6 +127,8 @@ def blend(
     tile: int,
     overlap: int,
     statistics: Statistics | None = None,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[Tensor]:
     """Probabilities of a large image, from top to bottom.
 
@@ -135,16 +137,20 @@ def blend(
         source: the image, read by rows.
         tile, overlap: see :func:`windows`.
         statistics: of the image, where the network standardises; default those of ``source``.
+        start, stop: rows wanted; default all.
 
     Yields:
-        (K, rows, W) float32 on the CPU; together all rows.
+        (K, rows, W) float32 on the CPU; together all rows wanted, as they are in the whole image.
     """
     height, width, _ = source.shape
+    stop = height if stop is None else stop
     down, across = windows(height, tile, overlap), windows(width, tile, overlap)
     if network.standardises and statistics is None:
         statistics = image_statistics(source, tile)
     begun: Tensor | None = None  # rows that the windows above reach into
     for number, y in enumerate(down):
+        if y.stop <= start or y.start >= stop:
+            continue
         rows = source.rows(y.start, y.stop)
         band: Tensor | None = None
         for x in across:
@@ -155,7 +161,9 @@ def blend(
             band[:, :, x.start : x.stop] += probability * (y.weight[:, None] * x.weight)
         assert band is not None  # an image has a column
         done = (down[number + 1].start if number + 1 < len(down) else height) - y.start
-        yield band[:, :done]
+        wanted = slice(max(start - y.start, 0), min(done, stop - y.start))
+        if wanted.start < wanted.stop:
+            yield band[:, wanted]
         begun = band[:, done:].clone()
 
 

@@ -94,15 +94,14 @@ PARTS = st.lists(st.text("ab._A", min_size=1, max_size=4), min_size=1, max_size=
 @given(st.lists(PARTS, max_size=12))
 def test_no_two_images_share_a_name(parts: list[list[str]]) -> None:
     """Whatever they are called, also where A and a are one; plain ones keep the plain rule."""
-    root = Path("/root")
-    paths = list(dict.fromkeys(root.joinpath(*p) for p in parts if not {".", ".."} & set(p)))
-    names = output_names(paths, root)
-    assert len({name.casefold() for name in names.values()}) == len(paths)
-    some = output_names([root / "a/x.jpg", root / "b.jpg", root / "b.png"], root)
+    images = list(dict.fromkeys("/".join(p) for p in parts if not {".", ".."} & set(p)))
+    names = output_names(images)
+    assert len({name.casefold() for name in names.values()}) == len(images)
+    some = output_names(["a/x.jpg", "b.jpg", "b.png"])
     assert some == {"a/x.jpg": "a/x", "b.jpg": "b", "b.png": "b.png"}
-    again = output_names([root / "b.png"], root, {"b.jpg": "b", "b.png": "b.png"})
+    again = output_names(["b.png"], {"b.jpg": "b", "b.png": "b.png"})
     assert again["b.png"] == "b.png"  # those of an earlier call stay
-    long = output_names([root / f"{'é' * 120}{i}.png" for i in (1, 2)], root)
+    long = output_names([f"{'é' * 120}{i}.png" for i in (1, 2)])
     assert len(set(long.values())) == 2
     assert all(len(name.encode()) < 200 for name in long.values())
 

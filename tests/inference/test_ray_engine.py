@@ -10,15 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pandas
 import pytest
 
+import sgseg.inference.folder as folders
 from sgseg.cli import main
-from sgseg.inference import BadImagesError, Prediction, Segmenter
+from sgseg.inference import BadImagesError, Prediction, Segmenter, strips
 from sgseg.inference.batches import here
 from sgseg.inference.ray_engine import RayEngine
 from tests.inference.models import save, small_config, small_model
 from tests.inference.test_outputs import LABELS_ONLY, NAMES, contents, draw, table
+from tests.inference.test_tiling import scene
 
 pytest.importorskip("ray")
 MORTAL = "dies.png"
@@ -42,7 +45,7 @@ class Mortal(Segmenter):
 
 def opening(kind: Any, checkpoint: Path) -> Any:
     """What workers open."""
-    return partial(kind, checkpoint, small_config(), side=0)
+    return partial(kind, checkpoint, small_config(), side=0, tile=32, overlap=4)
 
 
 def predict(checkpoint: Path, folder: Path, out: Path, engine: Any = here) -> Prediction:
@@ -52,16 +55,23 @@ def predict(checkpoint: Path, folder: Path, out: Path, engine: Any = here) -> Pr
 
 
 def test_two_workers_are_one(
-    checkpoint: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    checkpoint: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Byte-equal files, areas as Parquet; a second call does nothing that is done."""
+    """Byte-equal files, areas as Parquet, a raster in strips; what is done is not done again."""
+    monkeypatch.setattr(strips, "WINDOWS", 2)
+    monkeypatch.setattr(folders, "_LARGE", 5000)
     folder = draw(tmp_path / "in", *(f"a/{number}.png" for number in range(5)), "bad.png")
+    cv2.imwrite(str(folder / "tall.png"), scene(200, 32))
     (folder / "bad.png").write_bytes(b"no image")
     engine = RayEngine(opening(Segmenter, checkpoint), workers=2)
     for out, where in (("many", engine), ("one", here)):
         with pytest.raises(BadImagesError) as faults:
             list(predict(checkpoint, folder, tmp_path / out, where))
         assert [path.name for path in faults.value.faults] == ["bad.png"]
+    assert not list((tmp_path / "many/strips").iterdir())
     many, one = (written(tmp_path / out) for out in ("many", "one"))
     assert many == one
     rows = pandas.read_parquet(tmp_path / "many/areas.parquet")

@@ -81,11 +81,19 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(tables.plan(tables.entries(request))))
         return 0
     jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm, args.track)
+    if args.gpus and not _has_gpu():
+        raise UsageError("--gpus: torch sees no GPU here; leave it out to train on the cores")
     try:
         return int(tables.reproduce(request, jobs, print, args.report_only) > 0)
     except KeyboardInterrupt:
         print("Interrupted; the same call goes on")
         return 130
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _budget(request: Request, utilisation: float) -> str:

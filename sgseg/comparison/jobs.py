@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from ..io.progress import usable_cores
-from ..io.signals import ctrl_c_stays_here
+from ..io.signals import ctrl_c_stays_here, held_back
 from .runs import Run
 from .work import work
 
@@ -22,6 +22,7 @@ Cluster = Literal["local", "slurm"]
 TRIES = 2
 """A run that died is tried again once; the second time it is reported."""
 _POLL = 0.2
+_POLL_SLURM = 2.0  # seconds; each asks the whole cluster's data base
 _YEAR = 60 * 24 * 365  # in minutes; submitit's own limit on this machine is two
 
 
@@ -51,11 +52,24 @@ class Jobs:
         if self.cluster not in get_args(Cluster):
             raise ValueError(f"--cluster {self.cluster}: choose {', '.join(get_args(Cluster))}")
         if self.count is not None and self.count < 1:
-            raise ValueError(f"--jobs {self.count}: must be >= 1")
+            raise ValueError(f"--jobs {self.count}: must be >= 1; leave it out for the default")
+        if not all(gpu.strip() for gpu in self.gpus):
+            raise ValueError(f"--gpus {','.join(self.gpus)}: say numbers as 0,1, or leave it out")
         if self.gpus and self.cluster == "slurm":
             raise ValueError("--gpus names this machine's; on Slurm say --slurm gpus_per_node=1")
         if self.slurm and self.cluster != "slurm":
-            raise ValueError("--slurm goes with --cluster slurm")
+            given = " ".join(f"{key}={value}" for key, value in self.slurm.items())
+            raise ValueError(f"--slurm {given} needs --cluster slurm; without both, runs are here")
+        minutes = self.slurm.get("timeout_min", 1)
+        if "time" in self.slurm or not isinstance(minutes, int) or minutes < 1:
+            raise ValueError(
+                f"--slurm time={self.slurm.get('time', minutes)}: give the time of a run in whole "
+                "minutes, timeout_min=600 for ten hours"
+            )
+        if several := {"nodes", "tasks_per_node", "ntasks_per_node"} & self.slurm.keys():
+            raise ValueError(
+                f"--slurm {several.pop()}: a run is one process, on one GPU or none; leave it out"
+            )
 
     def slots(self, runs: int) -> list[str | None]:
         """The GPU of each run that may be done at a time; None: as CUDA chooses."""
@@ -70,7 +84,9 @@ class Jobs:
 
         Raises:
             ModuleNotFoundError: without submitit.
-            ValueError: for a parameter that Slurm's executor does not know.
+            ValueError: for a parameter that Slurm's executor does not know, or a value of another
+                kind.
+            RefusedError: if ``sbatch`` does not take the job.
         """
         submitit = import_submitit()
         python = {f"{self.cluster}_python": shlex.join(self.interpreter(gpu))}
@@ -81,27 +97,60 @@ class Jobs:
                 f"--cluster {self.cluster}: {error} Run where its commands are, or leave --cluster "
                 "out to use this machine"
             ) from error
-        minutes = 24 * 60 if self.cluster == "slurm" else _YEAR
-        given = {f"slurm_{key}": value for key, value in self.slurm.items()}
+        parameters: dict[str, Any] = dict(name="sgseg", stderr_to_stdout=True)
+        parameters["timeout_min"] = 24 * 60 if self.cluster == "slurm" else _YEAR
+        if cores := self.slurm.get("cpus_per_task"):
+            # Since Slurm 22.05 the srun in submitit's script has one core unless it is told too.
+            parameters["slurm_srun_args"] = [f"--cpus-per-task={cores}"]
+        parameters |= {f"slurm_{key}": value for key, value in self.slurm.items()}
         try:
-            executor.update_parameters(
-                **dict(name="sgseg", stderr_to_stdout=True, timeout_min=minutes) | given
-            )
-        except NameError as error:
-            raise ValueError(f"--slurm: {error}") from error
-        with ctrl_c_stays_here():  # this process tells the jobs by stop()
+            executor.update_parameters(**parameters)
+        except (NameError, TypeError, ValueError) as error:
+            # The lines after it are of other clusters.
+            raise ValueError(f"--slurm: {str(error).splitlines()[0]}") from error
+        if self.cluster == "local":
+            with ctrl_c_stays_here():  # this process tells the jobs by stop()
+                return executor.submit(_Job(self.track), run)
+        try:
             return executor.submit(_Job(self.track), run)
+        except submitit.core.utils.FailedJobError as error:
+            raise RefusedError(
+                f"--cluster slurm: sbatch refused {run}: {error} Change --slurm, or let fewer wait "
+                "at a time by --jobs"
+            ) from error
+
+    def queued(self, runs: Sequence[Run]) -> dict[Run, Any]:
+        """submitit's jobs of runs that an earlier or another command left in Slurm's queue.
+
+        Here a process has the run's lock from its start on; a job that still waits has none.
+        """
+        if self.cluster != "slurm":
+            return {}
+        from submitit.slurm.slurm import SlurmJob
+
+        left: dict[Run, Any] = {}
+        for run in runs:
+            scripts = (run.folder / "jobs").glob("*_submission.sh")  # which jobs of here have not
+            if numbers := [int(path.name.partition("_")[0]) for path in scripts]:
+                left[run] = SlurmJob(run.folder / "jobs", str(max(numbers)))
+        # Slurm forgets jobs after a while.
+        return {run: job for run, job in left.items() if not job.done() and job.state != "UNKNOWN"}
 
     def stop(self, jobs: Sequence[Any], patience: float = 20.0) -> None:
-        """Let jobs save and leave; wait for those of this machine, so many seconds."""
-        for job in jobs:
-            if self.cluster == "slurm":
-                job.cancel(check=False)
-            else:  # submitit's cancel() leaves a run one second for the step it is in
-                os.kill(int(job.job_id), signal.SIGTERM)
+        """Let jobs save and leave; wait for it, so many seconds."""
+        with held_back():  # a second Ctrl-C ends the waiting, not this
+            alive = [job for job in jobs if not job.done()]
+            for job in alive:
+                if self.cluster == "slurm":
+                    job.cancel(check=False)
+                else:  # submitit's cancel() leaves a run one second for the step it is in
+                    os.kill(int(job.job_id), signal.SIGTERM)
         until = time.monotonic() + patience
-        while not all(job.done() for job in jobs) and time.monotonic() < until:
-            time.sleep(_POLL)
+        while alive and time.monotonic() < until:
+            time.sleep(_POLL if self.cluster == "local" else _POLL_SLURM)
+            if self.cluster == "slurm":
+                alive[0].watcher.update()  # which asks of itself every ten minutes only
+            alive = [job for job in alive if not job.done()]
 
     def interpreter(self, gpu: str | None = None) -> list[str]:
         """This Python as a job starts it: the same modules, its share of the cores, its GPU."""
@@ -116,6 +165,10 @@ class Jobs:
         gpu = gpu or os.environ.get("CUDA_VISIBLE_DEVICES")  # submitit hides all from its jobs
         device = ["-u", "CUDA_VISIBLE_DEVICES"] if gpu is None else [f"CUDA_VISIBLE_DEVICES={gpu}"]
         return ["env", *device, path, threads, sys.executable]
+
+
+class RefusedError(ValueError):
+    """Slurm does not take a job."""
 
 
 class _Job:
@@ -157,18 +210,32 @@ def run_all(
     Raises:
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when the jobs are gone.
         ModuleNotFoundError: without submitit.
+        RefusedError: if Slurm takes no job at all.
     """
     slots, waiting, failed = jobs.slots(len(runs)), list(runs), []
     active: dict[Run, tuple[Any, str | None]] = {}
     tries: Counter[Run] = Counter()
+    queued = jobs.queued(waiting)
+
+    def is_free(run: Run) -> bool:
+        return not run.is_busy() and (run not in queued or queued[run].done())
+
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while waiting or active:
-            while slots and (run := next((r for r in waiting if not r.is_busy()), None)):
+            while slots and (run := next(filter(is_free, waiting), None)):
                 waiting.remove(run)
                 if run.result() is None:
-                    slot = slots.pop(0)
-                    active[run] = (jobs.submit(run, slot), slot)
+                    try:
+                        with held_back():  # until it is known, to be stopped
+                            active[run] = (jobs.submit(run, slots[0]), slots[0])
+                        slots.pop(0)
+                    except RefusedError as error:
+                        if not active:
+                            raise
+                        say(f"{error}. It waits for one of {len(active)} to end")
+                        waiting.insert(0, run)
+                        slots.clear()
                 else:  # another process was at it
                     say(f"{run}: done elsewhere")
                     finished()

@@ -1,4 +1,4 @@
-"""Start processes that leave Ctrl-C to the one that started them."""
+"""Keep signals from processes that are started, and from work that must not be cut."""
 
 from __future__ import annotations
 
@@ -24,3 +24,24 @@ def ctrl_c_stays_here() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a block of the main thread is through.
+
+    Processes started in the block have Ctrl-C blocked, until they unblock it: the terminal sends it
+    to them as well.
+    """
+    came: list[int] = []
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in numbers}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)

@@ -16,12 +16,13 @@ import pytest
 
 from sgseg.comparison import tables
 from sgseg.comparison.compose import Data
-from sgseg.comparison.jobs import Jobs, run_all
+from sgseg.comparison.jobs import Cluster, Jobs, run_all
 from sgseg.comparison.report import line_of
 from sgseg.comparison.rows import Row, Table
 from sgseg.comparison.runs import Run
 from sgseg.comparison.tables import Request, entries, plan, reproduce
 from sgseg.comparison.work import work
+from tests.comparison import slurm
 from tests.conftest import ROOT
 
 TINY = {
@@ -58,7 +59,7 @@ from sgseg.comparison import Jobs, reproduce
 from tests.comparison.test_tables import request
 try:
     asked = request(Path({root!r}), rows={rows}, epochs={epochs})
-    sys.exit(reproduce(asked, Jobs(count={jobs})))
+    sys.exit(reproduce(asked, Jobs({cluster!r}, {jobs})))
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -118,9 +119,11 @@ def table_of(root: Path) -> str:
     return json.dumps([{k: v for k, v in row.items() if k not in _TIMES} for row in rows])
 
 
-def start(root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1) -> subprocess.Popen[bytes]:
+def start(
+    root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1, cluster: Cluster = "local"
+) -> subprocess.Popen[bytes]:
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    script = _SCRIPT.format(root=str(root), rows=rows, epochs=epochs, jobs=jobs)
+    script = _SCRIPT.format(root=str(root), rows=rows, epochs=epochs, jobs=jobs, cluster=cluster)
     # A shell's background job, as this test may be one, hands an ignored Ctrl-C on.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -131,7 +134,7 @@ def start(root: Path, rows: int = 1, epochs: int = 3, jobs: int = 1) -> subproce
         signal.signal(signal.SIGINT, before)
 
 
-def until(condition: Any, seconds: float = 120) -> None:
+def until(condition: Any, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
@@ -225,6 +228,20 @@ def test_ctrl_c_ends_the_jobs(tmp_path: Path, terminal: bool) -> None:
     until(lambda: not busy(tmp_path))  # the command waits for its jobs, but not for ever
     assert list(tmp_path.glob("tablex-*.md"))
     assert list(tmp_path.glob("*/seed_0/epoch_*_iter_*.pth"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_going_on_over_slurm(unbroken: Path, cluster: Path) -> None:
+    """The queue is empty after it, the run was saved in its middle; the same call ends as any."""
+    root = cluster / "tables"
+    process = start(root, cluster="slurm")
+    until(lambda: list(root.glob("*/seed_0/epoch_1.pth")))
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(60) == 130
+    assert slurm.state(cluster / "job_1") == "CANCELLED" and not busy(root)
+    assert list(root.glob("*/seed_0/epoch_*_iter_*.pth")) and list(root.glob("tablex-*.md"))
+    assert start(root, cluster="slurm").wait(300) == 0
+    assert json.loads(table_of(root)) == json.loads(table_of(unbroken))[:1]
 
 
 def test_two_commands_share_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

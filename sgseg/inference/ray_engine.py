@@ -12,10 +12,11 @@ import os
 import pickle
 import socket
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,8 @@ BLOCKS = 2_000
 TRIES = 3
 """How often a batch is begun whose worker died of it."""
 Task = Batch | Strip
+_NODE = ("raylet", "gcs_server")
+"""Names of Ray's processes without which nothing goes on."""
 _STORE = 512 * 2**20
 """Bytes of shared memory on this machine: batches are lists of names."""
 
@@ -69,6 +72,7 @@ class RayEngine:
         if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
             raise ValueError(f"--gpus-per-worker {self.gpus_per_worker}: 0 (the CPU) or more")
         import_ray()
+        self._over = threading.Event()
 
     def __call__(self, writer: BatchWriter, batches: Iterable[Batch]) -> Iterator[Written]:
         """See :class:`.Engine`."""
@@ -82,6 +86,7 @@ class RayEngine:
                         writer.say_once(*remark)
                     yield from written
         finally:
+            self._over.set()
             ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
@@ -111,6 +116,7 @@ class RayEngine:
         for left in reversed(range(TRIES)):
             try:
                 ray.init(**common)
+                self._over = _watch_node()
                 return
             except Exception as error:  # Ray raises the plain class
                 ray.shutdown()
@@ -317,6 +323,43 @@ def _knock(address: str) -> None:
     socket.create_connection((host, int(port)), timeout=10).close()
 
 
+def _watch_node() -> threading.Event:
+    """End this process when one of Ray's own on this machine dies, until the event is set.
+
+    Ray itself would end it: up to a minute later, without a word, and leaving workers behind.
+    """
+    import psutil
+
+    over = threading.Event()
+    started = psutil.Process().children(recursive=True)
+    node = [process for process in started if process.name() in _NODE]
+
+    def watch() -> None:
+        while not over.wait(1):
+            if dead := next((each for each in node if not _is_alive(each)), None):
+                for process in psutil.Process().children(recursive=True):
+                    with suppress(psutil.Error):
+                        process.kill()
+                shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # the cursor, below the bar
+                said = f"Error: Ray's process {names[dead]} died (killed, or without memory). "
+                said += "What is done is kept; the same call goes on"
+                print(f"{shown}\n{said}", file=sys.stderr, flush=True)
+                os._exit(1)
+
+    names = {process: process.name() for process in node}
+    threading.Thread(target=watch, daemon=True).start()
+    return over
+
+
+def _is_alive(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 @contextmanager
 def _unheard() -> Iterator[None]:
     """Keep from the terminal what Ray's C++ says to it of its own start."""
@@ -339,6 +382,8 @@ def import_ray() -> Any:
     Raises:
         ModuleNotFoundError: without it, with the command that installs it.
     """
+    # Ray says of each task that it does it again; what comes of it is said in the end.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:
         import ray
         import ray.data

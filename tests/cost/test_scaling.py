@@ -50,7 +50,7 @@ def test_hours_are_those_of_whole_steps_in_all_epochs() -> None:
 
 
 def test_calls_are_counted() -> None:
-    """Forward and backward, on real tensors as on fakes."""
+    """Each, one that makes a tensor too."""
     with measure.CallCounter() as counter:
         torch.ones(3).add(1).mul(2)
     assert counter.calls == 3

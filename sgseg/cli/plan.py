@@ -1,9 +1,10 @@
 """What a config needs before it is run: memory by batch, time, and what to change so that it fits.
 
-Of several GPUs also what they exchange in a step.
+Of several GPUs also what they exchange in a step; with --images how their speed grows with them.
 
 Example:
     sgseg plan sgseg_diffgcn_coco15 --gpu-memory 24 --gpus 8
+    sgseg plan sgseg_diffgcn_coco15 --no-time --gpus 1 8 64 512 --images 10000 1000000
 """
 
 import argparse
@@ -15,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``sgseg plan``."""
     add_shared(parser, "config", "--preset", "--data", "--amp", "--cfg-options")
     parser.add_argument("--gpu-memory", type=float, default=24, help="GiB; default 24")
-    parser.add_argument("--gpus", type=int, default=1, help="count what so many exchange in a step")
+    add = parser.add_argument
+    add("--gpus", type=int, nargs="+", default=[1], help="count what so many exchange in a step")
+    add("--images", type=int, nargs="+", help="compute the hours of so many, on each of --gpus")
+    add("--utilisation", type=float, default=0.2, help="of a GPU's peak rate, for --images")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
     parser.add_argument("--no-time", action="store_true", help="count only, run no step")
@@ -23,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Count, time, and print."""
-    from ..cost.communication import communication_text, step_communication
     from ..cost.plan import GIBI, make_plan
     from ..training import build_config
 
@@ -31,5 +34,12 @@ def run(args: argparse.Namespace) -> None:
     size = (args.size[0], args.size[1]) if args.size else None
     plan = make_plan(config, size, args.batch, timed=not args.no_time)
     print(plan.text(args.gpu_memory * GIBI))
-    if args.gpus != 1:
-        print(communication_text(step_communication(config, args.gpus), args.gpus))
+    if args.gpus != [1]:
+        from ..cost.communication import communication_text, step_communication
+
+        most = max(args.gpus)
+        print(communication_text(step_communication(config, most), most))
+    if args.images:
+        from ..cost.scaling import scaling_table
+
+        print(scaling_table(config, args.gpus, args.images, args.utilisation).text())

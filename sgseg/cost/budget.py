@@ -86,11 +86,11 @@ def run_budget(config: Config, images: int, scored: int) -> Budget:
         scored: images of an evaluation.
     """
     size, batch = image_size(config), int(config.train_dataloader.batch_size)
-    read = _flop(config, size, _predict) * scored * _evaluations(config)
+    read = image_flop(config, size, prediction) * scored * _evaluations(config)
     if is_a(config.train_cfg, UntrainedLoop):
         return Budget(read, batch, 0, 0)
     epochs = stage_lengths(config)
-    steps = {stage: _flop(config, size, partial(_step, stage)) for stage in epochs}
+    steps = {stage: image_flop(config, size, partial(training_step, stage)) for stage in epochs}
     trained = images * sum(steps[stage] * epochs[stage] for stage in epochs)
     stage = max(steps, key=lambda name: steps[name])  # the one that does most holds most
     halved = copy.deepcopy(config)
@@ -122,8 +122,7 @@ def budget_table(
     Raises:
         ValueError: for another utilisation.
     """
-    if not 0 < utilisation <= 1:
-        raise ValueError(f"--utilisation {utilisation}: a share of the peak rate, in (0, 1]")
+    check_utilisation(utilisation)
     known: dict[str, Budget] = {}
     lines = []
     for label, config in rows:
@@ -141,8 +140,16 @@ def budget_table(
     return Result(title, lines, figures | {"utilisation, assumed": utilisation})
 
 
-def _flop(config: Config, size: tuple[int, int], call: Callable[[Any, torch.Tensor], Any]) -> float:
-    """Operations of a call on the model and one image."""
+def check_utilisation(share: float) -> None:
+    """ValueError for what is no share of a peak rate."""
+    if not 0 < share <= 1:
+        raise ValueError(f"--utilisation {share}: a share of the peak rate, in (0, 1]")
+
+
+def image_flop(
+    config: Config, size: tuple[int, int], call: Callable[[Any, torch.Tensor], Any]
+) -> float:
+    """Operations of a call on the model and one image of ``size``, (1, C, H, W) uint8."""
     try:
         with measure.as_fake(model := countable(config.model)):
             images = noise(config, 1, size)
@@ -152,11 +159,13 @@ def _flop(config: Config, size: tuple[int, int], call: Callable[[Any, torch.Tens
         return measure.flops(lambda: call(model, images)) / len(images)
 
 
-def _step(stage: str, model: Any, images: torch.Tensor) -> None:
+def training_step(stage: str, model: Any, images: torch.Tensor) -> None:
+    """Losses of a stage and their gradients."""
     forward_backward(model, images, stage)
 
 
-def _predict(model: Any, images: torch.Tensor) -> None:
+def prediction(model: Any, images: torch.Tensor) -> None:
+    """The class of every pixel."""
     model.eval()
     data = model.data_preprocessor(dict(inputs=images), False)
     with torch.no_grad():

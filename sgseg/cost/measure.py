@@ -111,6 +111,22 @@ def peak_bytes(call: Call) -> int:
     return storages.peak
 
 
+class CallCounter(TorchDispatchMode):
+    """Counts the calls of torch's operations inside, views too: on a GPU the host pays for each.
+
+    Attributes:
+        calls: so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
+
+
 def as_fake(model: nn.Module) -> FakeTensorMode:
     """Replace the weights of ``model`` by fakes without memory; run it inside the mode returned.
 

@@ -215,8 +215,10 @@ class Cache:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def select(self, splits: Sequence[str], curated: str | None = None) -> npt.NDArray[np.int32]:
-        """Row numbers of the items of ``splits``, split after split.
+    def select(
+        self, splits: Sequence[str], curated: str | None = None
+    ) -> dict[str, npt.NDArray[np.int32]]:
+        """Row numbers of the items of each of ``splits``.
 
         Args:
             splits: names that the manifest knows.
@@ -236,8 +238,10 @@ class Cache:
         wanted = np.ones(len(self), bool)
         if curated is not None:
             wanted = (self.rows["lists"] >> lists.index(curated)) & 1 == 1
-        parts = [np.flatnonzero(wanted & (self.rows["split"] == known.index(s))) for s in splits]
-        return np.concatenate([np.empty(0, np.int64), *parts]).astype(np.int32)
+        return {
+            split: np.flatnonzero(wanted & (self.rows["split"] == known.index(split))).astype("i4")
+            for split in splits
+        }
 
     def name(self, number: int) -> str:
         """Name of row ``number``."""

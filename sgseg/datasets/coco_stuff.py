@@ -200,6 +200,10 @@ class TreeSource:
         """``{split}/{id}``."""
         return self.names[index].decode()
 
+    def encoded_names(self, start: int, end: int) -> npt.NDArray[np.bytes_]:
+        """Of these images."""
+        return self.names[start:end]
+
     def read(self, index: int, labels: bool = True) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Read image and map."""
         split, name = self.name(index).split("/", 1)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from mmengine.logging import print_log
 
 from ..io.badfile import BadFileError
@@ -44,6 +45,8 @@ WINDOW = 512
 """Pixels of a side of the windows that a large raster is trained on in."""
 _SIZES = 32
 """Images whose sizes are looked at."""
+_LINES = 4096
+"""Names that are taken at a time."""
 
 
 def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
@@ -78,9 +81,24 @@ def list_images(root: str | Path, lists: Sequence[str] = ()) -> list[Path]:
     return [by_name[entry] for _, entry in wanted]
 
 
-def fingerprint(names: Sequence[str]) -> str:
-    """sha256 over the sorted names, one a line: equal for equal sets of items."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+def fingerprint(count: int, names: Callable[[int, int], npt.NDArray[np.bytes_]]) -> str:
+    """sha256 over the sorted names, one a line: equal for equal sets of items.
+
+    Names that are in order, as a prepared cache has them, are in memory a few at a time.
+
+    Args:
+        count: of the items.
+        names: first and end index -> those names in UTF-8, whose bytes sort as its characters do.
+    """
+    digest, last = hashlib.sha256(), b""
+    for start in range(0, count, _LINES):
+        block = names(start, min(start + _LINES, count))
+        if last > block[0] or (block[:-1] > block[1:]).any():
+            ordered = np.sort(names(0, count))
+            return hashlib.sha256(b"\n".join(ordered.tolist())).hexdigest()
+        digest.update(b"\n" * (start > 0) + b"\n".join(block.tolist()))
+        last = block[-1]
+    return digest.hexdigest()
 
 
 @DATASETS.register_module()
@@ -187,10 +205,17 @@ class ImageFolder(SegDataset):
 
     def protocol(self) -> dict[str, Any]:
         """Which images these are."""
-        names = [self.name(index) for index in range(len(self))]
         return super().protocol() | dict(
-            root=self.root.name, split=list(self.lists) or "all", items_sha256=fingerprint(names)
+            root=self.root.name, split=list(self.lists) or "all", items_sha256=self._items_sha256
         )
+
+    @cached_property
+    def _items_sha256(self) -> str:
+        # Once: every checkpoint and evaluation asks for the protocol.
+        def names(start: int, end: int) -> npt.NDArray[np.bytes_]:
+            return np.array([self.name(index).encode() for index in range(start, end)])
+
+        return fingerprint(len(self), names)
 
 
 @DATASETS.register_module()

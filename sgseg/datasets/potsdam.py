@@ -88,6 +88,10 @@ class PatchFolder:
         """Path below the image folder, without suffix."""
         return item_name(self.paths[index], self.root)
 
+    def encoded_names(self, start: int, end: int) -> npt.NDArray[np.bytes_]:
+        """Of these patches."""
+        return np.array([self.name(index).encode() for index in range(start, end)])
+
     def read(
         self, index: int, labels: bool = True
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:

@@ -23,7 +23,7 @@ class DrawSampler(DefaultSampler):
 
     Every process has as many items. mmengine repeats some to get there, and so makes a step more of
     an epoch on some numbers of processes; here the remainder is left out, another each epoch. The
-    order is mmengine's, but a process makes Python numbers of its own items alone.
+    order is mmengine's, but a process keeps its own items alone, four bytes each.
 
     Args:
         arguments, options: those of mmengine's ``DefaultSampler``.
@@ -52,19 +52,19 @@ class DrawSampler(DefaultSampler):
 
     def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
         seen, self._seen = self._seen, 0
-        for position, index in enumerate(self._own()[seen:].tolist(), seen):
+        for position, index in enumerate(self._own()[seen:].numpy(), seen):
             again = (position * self.world_size + self.rank) // len(self.dataset)
-            yield Draw(index, self.epoch, self.seed, again)
+            yield Draw(int(index), self.epoch, self.seed, again)
 
     def _own(self) -> Tensor:
-        """This process's items of the epoch, in their order: (about total / processes,) int64."""
+        """This process's items of the epoch, in their order: (about total / processes,) int."""
         count = len(self.dataset)
+        kind = torch.int32 if count < 2**31 else torch.int64  # the order is the same
         if self.shuffle:
-            order = torch.randperm(
-                count, generator=torch.Generator().manual_seed(self.seed + self.epoch)
-            )
+            generator = torch.Generator().manual_seed(self.seed + self.epoch)
+            order = torch.randperm(count, generator=generator, dtype=kind)
         else:
-            order = torch.arange(count)
-        if self.round_up:
-            order = order.repeat(-(-self.total_size // count))[: self.total_size]
+            order = torch.arange(count, dtype=kind)
+        if self.total_size > count:
+            order = order.repeat(-(-self.total_size // count))
         return order[self.rank : self.total_size : self.world_size].clone()  # the rest is freed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -36,6 +37,9 @@ class Source(Protocol):
 
     def name(self, index: int) -> str:
         """What item ``index`` is called."""
+
+    def encoded_names(self, start: int, end: int) -> npt.NDArray[np.bytes_]:
+        """Names of the items from ``start`` to before ``end``: (end - start,) UTF-8."""
 
     def read(self, index: int, labels: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
         """Image (H, W, bands), and raw labels (H, W) in 0..255 where there are any.
@@ -77,8 +81,9 @@ class CachedSource:
         self.curated = curated
         self.bands = bands or cache.bands
         self.applied = cache.manifest["applied"]
-        self.numbers = cache.select(splits, curated)
-        self.spans = spans({split: len(cache.select([split], curated)) for split in splits})
+        parts = cache.select(splits, curated)
+        self.numbers = np.concatenate([np.empty(0, np.int32), *(parts[split] for split in splits)])
+        self.spans = spans({split: len(part) for split, part in parts.items()})
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -86,6 +91,10 @@ class CachedSource:
     def name(self, index: int) -> str:
         """Name of item ``index``."""
         return self.cache.name(self.numbers[index])
+
+    def encoded_names(self, start: int, end: int) -> npt.NDArray[np.bytes_]:
+        """Of these items of the index."""
+        return self.cache.rows["name"][self.numbers[start:end]]
 
     def read(self, index: int, labels: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
         """Read item ``index``; labels were checked when they were prepared, and can stay there."""
@@ -171,7 +180,12 @@ class SplitDataset(SegDataset):
         """Which items these are, and how they were prepared."""
         return super().protocol() | dict(
             split=list(self.source.spans),
-            items_sha256=fingerprint(self.names()),
+            items_sha256=self._items_sha256,
             classes=list(self.classes),
             **self.source.facts(),
         )
+
+    @cached_property
+    def _items_sha256(self) -> str:
+        # Once: every checkpoint and evaluation asks for the protocol.
+        return fingerprint(len(self), self.source.encoded_names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from sgseg.datasets import ImageFolder, LabelledFolder
+from sgseg.datasets.folder import fingerprint
 from sgseg.io import BadFileError
 from sgseg.registry import DATASETS
 
@@ -288,3 +290,22 @@ def test_msrc_histogram_against_a_recount() -> None:
     assert found[:3].tolist() == expected
     assert found[255] == raw.sum() - sum(expected)
     assert found[3:255].sum() == 0
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_fingerprint_is_that_of_all_names_sorted_as_text(ordered: bool) -> None:
+    """Whatever blocks they are taken in; of names that are in order only blocks are asked for."""
+    names = [
+        f"{stem}/{number:05d}" for stem in ("a", "a-b", "é", "鳥", "🐦") for number in range(2000)
+    ]
+    names = sorted(names) if ordered else names[::-1]
+    encoded, asked = np.array([name.encode() for name in names]), []
+
+    def part(start: int, end: int) -> np.ndarray:
+        asked.append(end - start)
+        return encoded[start:end]
+
+    expected = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+    assert fingerprint(len(names), part) == expected
+    assert (max(asked) < len(names)) == ordered
+    assert fingerprint(0, part) == hashlib.sha256(b"").hexdigest()

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,65 @@ def test_two_machines_train_as_one(tmp_path: Path, killed: bool) -> None:
     assert card["processes"] == 2 and card["ended"] == "finished"
     assert card["resumed_from"] == ("epoch_1_iter_6.pth" if killed else None)
     assert_as_unbroken(tmp_path)
+
+
+def kill_with_children(process: subprocess.Popen[str]) -> None:
+    """As a machine dies: the launcher and all that it started, at once."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in map(str.split, listed.splitlines())}
+    doomed = [process.pid]
+    for pid in doomed:  # grows on the way
+        doomed += [child for child, parent in parents.items() if parent == pid]
+    for pid in doomed:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_machine_leaves_and_another_joins(tmp_path: Path) -> None:
+    """One is gone with its launcher: the other takes its images too, until a new one is there."""
+    config = quick_config(tmp_path / "run", **{"train_dataloader.dataset.length": 300})
+    config.total_batch_size = config.train_dataloader.pop("batch_size")
+    config.custom_imports = dict(imports=["tests.reliability.faults"])
+    config.custom_hooks.append(dict(type="PacedHook", journal=str(tmp_path / "journal")))
+    config.default_hooks.checkpoint.every_iters = 5
+    config.dump(tmp_path / "config.py")
+    journal, port = tmp_path / "journal", free_port()
+    more = dict(NNODES="1:2", MAX_RESTARTS="3", LOCAL_ADDR="127.0.0.1")
+
+    def steps(processes: int, after: int = -1) -> list[int]:
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        rows = [tuple(map(int, line.split())) for line in lines]
+        assert {world * images for _, world, _, images in rows} <= {config.total_batch_size}
+        return [step for _, world, step, _ in rows if world == processes and step > after]
+
+    def until(processes: int, after: int) -> int:
+        """Five steps later than ``after`` with so many processes; the last of them."""
+        end = time.monotonic() + 300
+        while not any(step >= after + 5 for step in steps(processes, after)):
+            assert time.monotonic() < end and running[0].poll() is None, journal.read_text()
+            time.sleep(0.2)
+        return max(steps(processes, after))
+
+    running = [machine(tmp_path / "config.py", rank, port, **more) for rank in range(2)]
+    try:
+        left_at = until(2, 0)
+        kill_with_children(running[1])
+        alone = until(1, left_at - 5)
+        running.append(machine(tmp_path / "config.py", 1, port, **more))
+        until(2, alone)
+        journal.with_suffix(".fast").touch()
+        said = [running[number].communicate(timeout=600)[0] for number in (0, 2)]
+    finally:
+        for process in running:
+            kill_with_children(process)
+    codes = [running[number].returncode for number in (0, 2)]
+    assert codes == [0, 0], "".join(out[-3000:] for out in said)
+    card = json.loads((tmp_path / "run/run.json").read_text())
+    assert card["processes"] == 2 and card["ended"] == "finished" and len(card["before"]) == 2
+    assert min(steps(1)) <= left_at  # from the checkpoint before, not from the start
+    assert min(steps(1)) > 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +118,38 @@ def test_from_files_to_score(
     assert list(subsets) == scored
     assert sum(part["images"] for part in subsets.values()) == after["images"]
     assert sum(part["pixels"] for part in subsets.values()) == after["pixels"] > 0
+
+
+@pytest.mark.slow
+def test_processes_share_a_read_only_cache(
+    prepared: Callable[[str, int], Path], tmp_path: Path
+) -> None:
+    """Two of them, with workers, train and score on what they may not write to, as it was."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    if os.geteuid() == 0:  # root may write to it all the same, unless it gives that up
+        if not shutil.which("setpriv"):
+            pytest.skip("root writes everywhere, and setpriv (util-linux) is not there")
+        command = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override", *command]
+    cache = Path(shutil.copytree(prepared("coco_stuff", 0), tmp_path / "cache"))
+    for path in (*cache.iterdir(), cache):
+        path.chmod(0o555)
+    before = {path: (path.stat(), path.read_bytes()) for path in cache.iterdir()}
+    sizes = {"train_dataloader.batch_size": 1, "train_dataloader.num_workers": 1}
+    config("coco15", cache, tmp_path / "run", **sizes).dump(tmp_path / "config.py")
+    done = subprocess.run(
+        [*command, "tools/train.py", str(tmp_path / "config.py"), "--launcher", "pytorch"],
+        cwd=ROOT,
+        env=os.environ | dict(OMP_NUM_THREADS="1", PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "run/run.json").read_text())["processes"] == 2
+    after = {path: (path.stat(), path.read_bytes()) for path in cache.iterdir()}
+    assert after.keys() == before.keys()
+    for path, (was, content) in before.items():
+        now, held = after[path]
+        assert (now.st_mtime_ns, held) == (was.st_mtime_ns, content), path
 
 
 @pytest.mark.slow

@@ -113,8 +113,9 @@ def _skip_seen(runner: Runner, meta: Mapping[str, Any]) -> None:
     if steps != len(loader):
         raise ValueError(
             f"The checkpoint was saved in the middle of an epoch of {steps} steps, an epoch has "
-            f"{len(loader)} here. Resume with the same batch size and number of processes, or "
-            "delete the epoch_*_iter_*.pth to go on from the end of an epoch"
+            f"{len(loader)} here. Resume with the same total batch (total_batch_size is of all "
+            "processes, train_dataloader.batch_size of each), or delete the epoch_*_iter_*.pth to "
+            "go on from the end of an epoch"
         )
     if not hasattr(loader.sampler, "skip"):
         raise ValueError(

@@ -30,6 +30,10 @@ def run(args: argparse.Namespace) -> None:
     from ..cost.plan import GIBI, make_plan
     from ..training import build_config
 
+    if args.images:
+        from ..cost.scaling import check_asked, scaling_table
+
+        check_asked(args.gpus, args.images, args.utilisation)
     config = build_config(args.config, **config_arguments(args) | dict(size=None))
     size = (args.size[0], args.size[1]) if args.size else None
     plan = make_plan(config, size, args.batch, timed=not args.no_time)
@@ -40,6 +44,4 @@ def run(args: argparse.Namespace) -> None:
         most = max(args.gpus)
         print(communication_text(step_communication(config, most), most))
     if args.images:
-        from ..cost.scaling import scaling_table
-
         print(scaling_table(config, args.gpus, args.images, args.utilisation).text())

@@ -208,6 +208,14 @@ class Run(NamedTuple):
         return Parts(*map(sum, zip(*weighted, strict=True)))
 
 
+def check_asked(processes: Sequence[int], images: Sequence[int], utilisation: float) -> None:
+    """ValueError for what :func:`scaling_table` refuses of its numbers."""
+    budget.check_utilisation(utilisation)
+    for option, given in (("--gpus", processes), ("--images", images)):
+        if min(given) < 1:
+            raise ValueError(f"{option} {min(given)}: give 1 or more")
+
+
 def scaling_table(
     config: Config, processes: Sequence[int], images: Sequence[int], utilisation: float = 0.2
 ) -> Result:
@@ -225,10 +233,7 @@ def scaling_table(
     Raises:
         ValueError: for counts below 1, another utilisation, and as :func:`count_work`.
     """
-    budget.check_utilisation(utilisation)
-    for option, given in (("--gpus", processes), ("--images", images)):
-        if min(given) < 1:
-            raise ValueError(f"{option} {min(given)}: give 1 or more")
+    check_asked(processes, images, utilisation)
     rate = utilisation * 1e12 * (_A100.half if uses_amp(config) else _A100.single)
     cluster, (stages, prediction) = Cluster(rate), count_work(config)
     height, width = image_size(config)

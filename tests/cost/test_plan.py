@@ -18,6 +18,7 @@ from tests.conftest import ROOT, tiny_config
 CONFIGS = ROOT / "configs" / "sgseg"
 
 
+@pytest.mark.slow
 def test_the_counted_peak_is_that_of_a_real_step(tmp_path: Path) -> None:
     """Two and three images are counted without memory; seven take what follows from them."""
     config = tiny_config(tmp_path)

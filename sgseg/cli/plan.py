@@ -9,7 +9,7 @@ Example:
 
 import argparse
 
-from .arguments import add_shared, config_arguments
+from .arguments import UsageError, add_shared, config_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> None:
     from ..cost.plan import GIBI, make_plan
     from ..training import build_config
 
+    if min(args.gpus) < 1:
+        raise UsageError(f"--gpus {min(args.gpus)}: give 1 or more")
     if args.images:
         from ..cost.scaling import check_asked, scaling_table
 

@@ -35,7 +35,7 @@ least=${nodes%%:*} most=${nodes##*:}
 address=${MASTER_ADDR:-127.0.0.1}
 
 where=(--nnodes="$nodes" --nproc_per_node="$processes" --max_restarts="$restarts")
-if [[ $nodes = *:* ]] || ((most > 1 && restarts > 0)); then
+if [[ $nodes = *:* ]] || ((most > 1 && 10#$restarts > 0)); then
     # Only this rendezvous starts the processes of all machines again. Each start gets a port of its
     # own: in a store that all starts share, the new processes would find the addresses of the dead.
     export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1

@@ -11,6 +11,7 @@ Example:
 
 import argparse
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,9 +113,9 @@ def _engine(args: argparse.Namespace, opening: "partial[Segmenter]", options: An
     from ..inference.ray_engine import RayEngine
 
     given = [_absolute(value) for value in opening.args]
-    theirs = partial(
-        opening.func, *given, **{key: _absolute(value) for key, value in options.items()}
-    )
+    named = {key: _absolute(options.get(key)) for key in ("names", "palette", "evaluation")}
+    theirs = partial(opening.func, *given, **options | {k: v for k, v in named.items() if v})
+    print("Starting Ray and its workers, which takes half a minute or more", file=sys.stderr)
     return RayEngine(theirs, args.workers, args.address, args.gpus_per_worker)
 
 

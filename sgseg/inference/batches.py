@@ -108,7 +108,9 @@ class BatchWriter:
                 raise result
             files = write_files(result, self.out, name, self.look)
         except ValueError as error:
-            text = " ".join(str(error).split()).replace(str(path), str(place))
+            text = " ".join(str(error).split())
+            if isinstance(path, Path):  # the name of a copy tells nothing
+                text = text.replace(str(path), str(place))
             fault = text if str(place) in text else f"{place}: {text}"
             return Written(place, image, {}, [], fault)
         remove_strips(self.out, name)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .annotations import write_annotations
 from .areas import summed
 from .folder import BadImagesError, Prediction
+from .outputs import PARQUET
 from .vectors import Trace, write_polygons
 
 _ALL_BUT = 0.95
@@ -78,7 +79,8 @@ def _summarise(say: Console, prediction: Prediction) -> None:
         )
     out = prediction.out
     drawn = " overlays/, pictures/," if prediction.look.pictures else ""
-    say.print(f"Written to {out}: labels/,{drawn} areas.csv and classes.json")
+    tables = "areas.csv, areas.parquet/" if (out / PARQUET).is_dir() else "areas.csv"
+    say.print(f"Written to {out}: labels/,{drawn} {tables} and classes.json")
 
 
 def trace_of(path: str | None, simplify: float, smallest_area: float) -> Trace | None:

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 
 from ..io.remote import Place, RemoteFile, is_uri
 from .batches import Batch, BatchWriter, Engine, Written, here
-from .manifest import Manifest
-from .outputs import Look, output_names, write_parquet, write_tables
+from .manifest import Manifest, Stamp, stamp_of
+from .outputs import PARQUET, Look, output_names, write_parquet, write_tables
 from .segmenter import TOGETHER, Segmenter, Told
 from .sources import image_name, images_of
 
@@ -113,24 +113,28 @@ class Prediction:
 
     def _segment_missing(self, missing: set[Place]) -> Iterator[Written]:
         writer = BatchWriter(self.segmenter, self.root, self.out, self.look, self.told)
+        stamps: dict[str, Stamp] = {}  # from before they are read: what changes then is done again
         try:
-            for done in self.engine(writer, self._batches(missing)):
+            for done in self.engine(writer, self._batches(missing, stamps)):
                 if done.fault:
                     self.faults[done.path] = done.fault
                     continue
-                self.manifest.finish(done.image, done.path, done.files, done.areas)
+                self.manifest.finish(done.image, stamps.pop(done.image), done.files, done.areas)
                 yield done
         finally:
-            write_tables(self.out, self.segmenter.classes, self.manifest.areas())
-            if self.parquet:
+            if self.manifest.finished:
+                write_tables(self.out, self.segmenter.classes, self.manifest.areas())
+            # One that is there already would tell of an earlier state.
+            if self.manifest.finished and (self.parquet or (self.out / PARQUET).is_dir()):
                 write_parquet(self.out, self.manifest.areas())
 
-    def _batches(self, missing: set[Place]) -> Iterator[Batch]:
+    def _batches(self, missing: set[Place], stamps: dict[str, Stamp]) -> Iterator[Batch]:
         """Those with an image that is missing, noted as begun when they are asked for."""
         # Batches are those of all images: what is rounded in one is the same after a restart.
         for part in self._parts():
-            wanted = map(self._image, filter(missing.__contains__, part))
+            wanted = {self._image(place): place for place in part if place in missing}
             if names := {image: self.names[image] for image in wanted}:
+                stamps |= {image: stamp_of(place) for image, place in wanted.items()}
                 self.manifest.begin(names)
                 yield Batch(part, names)
 

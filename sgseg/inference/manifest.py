@@ -20,9 +20,11 @@ from ..io.atomic import write_atomically
 from ..io.remote import Place, RemoteFile
 from .areas import Area
 from .outputs import foreign_files, possible_files
+from .strips import remove_all_strips
 
 NAME = "manifest.jsonl"
 Record = dict[str, Any]
+Stamp = list[int | str]
 
 
 class Manifest:
@@ -104,17 +106,17 @@ class Manifest:
     def is_done(self, image: str, place: Place) -> bool:
         """Whether an image is finished, and its file the same as then."""
         line = self.finished.get(image)
-        return line is not None and json.loads(line)["stamp"] == _stamp(place)
+        return line is not None and json.loads(line)["stamp"] == stamp_of(place)
 
     def begin(self, names: Mapping[str, str]) -> None:
         """Note which images, and under which names, are written next."""
         self.names |= names
         self._append(_line({"begun": dict(names)}))
 
-    def finish(self, image: str, place: Place, files: Mapping[str, str], areas: list[Area]) -> None:
-        """Note that all files of an image are whole."""
+    def finish(self, image: str, stamp: Stamp, files: Mapping[str, str], areas: list[Area]) -> None:
+        """Note that all files of an image are whole; ``stamp`` is from before it was read."""
         rows = [list(area) for area in areas]
-        record: Record = dict(image=image, stamp=_stamp(place), files=dict(files), areas=rows)
+        record: Record = dict(image=image, stamp=stamp, files=dict(files), areas=rows)
         self.finished[image] = _line(record)
         self._append(self.finished[image])
 
@@ -142,6 +144,7 @@ class Manifest:
     def _remove(self, files: Iterable[str]) -> None:
         for file in files:
             (self.out / file).unlink(missing_ok=True)
+        remove_all_strips(self.out)
         self.names, self.finished = {}, {}
 
 
@@ -156,7 +159,7 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield from (line for line in file if line.endswith(b"\n"))
 
 
-def _stamp(place: Place) -> list[int | str]:
+def stamp_of(place: Place) -> Stamp:
     """Size and time of change of a file, which change with its content."""
     if isinstance(place, RemoteFile):
         return [place.size, place.version]

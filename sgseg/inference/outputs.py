@@ -24,6 +24,7 @@ FOLDERS = ("labels", "overlays", "pictures")
 ALL = "all images"
 """What the last rows of areas.csv are called."""
 COLUMNS = ("image", "value", "class", "pixels", "share", "square_metres")
+PARQUET = "areas.parquet"
 ROWS = 1_000_000
 """Of a file of ``areas.parquet/``."""
 LONGEST = 180
@@ -50,13 +51,18 @@ def output_names(images: Iterable[str], taken: Mapping[str, str] | None = None) 
     Args:
         images: their paths below the root.
         taken: names that some have already.
+
+    Raises:
+        ValueError: for a path with ``..``.
     """
     names = dict(taken or {})
     used = {_folded(name) for name in names.values()}
     for image in images:
         if image in names:
             continue
-        whole = _shortened(Path(image))
+        whole = _shortened(Path(image.lstrip("/")))  # a key of a store may begin with one
+        if ".." in whole.parts:
+            raise ValueError(f"{image}: leads out of the folder of the images; name it otherwise")
         name, number = whole.with_suffix("").as_posix(), 1
         while _folded(name) in used:
             name = whole.as_posix() if number == 1 else f"{whole.as_posix()}_{number}"
@@ -144,7 +150,7 @@ def write_parquet(out: Path, images: Iterable[tuple[str, Sequence[Area]]]) -> No
     import pyarrow
     from pyarrow import parquet
 
-    part, whole = out / "areas.parquet.part", out / "areas.parquet"
+    part, whole = out / f"{PARQUET}.part", out / PARQUET
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     kinds = [pyarrow.type_for_alias(name) for name in ("str", "u1", "str", "i8", "f8", "f8")]

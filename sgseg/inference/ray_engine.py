@@ -24,7 +24,7 @@ from typing import Any
 
 from ..io.progress import usable_cores
 from ..io.remote import Place
-from ..io.signals import ctrl_c_stays_here
+from ..io.signals import held_back
 from .batches import Batch, BatchWriter, Remark, Written
 from .outputs import Look
 from .segmenter import Segmenter
@@ -93,18 +93,25 @@ class RayEngine:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         common = dict(log_to_driver=False, logging_level=logging.ERROR)
-        with ctrl_c_stays_here(), _unheard():
+        with held_back(), _unheard():
             if self.address is None:
                 self._start(ray, common)
                 return
             try:
                 _knock(self.address)
-                ray.init(address=self.address, **common)
-            except (OSError, RuntimeError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 raise ConnectionError(
                     f"--address {self.address}: no Ray cluster answers there "
                     f"({_first_line(error)}); `ray status` on its head says the address, or leave "
                     "--address out to use this machine"
+                ) from error
+            try:
+                ray.init(address=self.address, **common)
+            except (OSError, RuntimeError, ValueError) as error:
+                raise ConnectionError(
+                    f"--address {self.address}: Ray cannot join the cluster there "
+                    f"({_first_line(error)}); where `ray start` spoke of token authentication, set "
+                    "RAY_AUTH_MODE=token; the versions of Ray have to be the same"
                 ) from error
 
     def _start(self, ray: Any, common: dict[str, Any]) -> None:
@@ -384,6 +391,7 @@ def import_ray() -> Any:
     """
     # Ray says of each task that it does it again; what comes of it is said in the end.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # those of its own statistics
     try:
         import ray
         import ray.data

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..io.atomic import replacing
+from ..io.digest import short_digest
 from .images import is_raster
 from .tiling import windows
 
@@ -38,10 +39,17 @@ class Strip(NamedTuple):
     stop: int
 
     def file(self, out: Path) -> Path:
-        """Its labels, while the raster is as it is."""
-        state = self.path.stat()
+        """Its labels, while the raster is as it is.
+
+        Raises:
+            ValueError: if the raster is gone.
+        """
+        try:
+            state = self.path.stat()
+        except OSError as error:
+            raise ValueError(f"{self.path}: {error.strerror}") from error
         end = f"{state.st_size}-{state.st_mtime_ns}.npy"
-        return out / FOLDER / self.name / f"{self.start}-{self.stop}-{end}"
+        return _folder(out, self.name) / f"{self.start}-{self.stop}-{end}"
 
 
 def strips(segmenter: Segmenter, path: Path, name: str) -> list[Strip]:
@@ -84,11 +92,29 @@ def write_strip(segmenter: Segmenter, out: Path, strip: Strip) -> None:
 
 
 def joined(out: Path, parts: Sequence[Strip]) -> npt.NDArray[np.uint8]:
-    """The labels (H, W) of all strips of a raster."""
-    return np.concatenate([np.load(part.file(out), mmap_mode="r") for part in parts])
+    """The labels (H, W) of all strips of a raster.
+
+    Raises:
+        ValueError: if one is not there, since the raster has changed.
+    """
+    try:
+        return np.concatenate([np.load(part.file(out), mmap_mode="r") for part in parts])
+    except FileNotFoundError as error:
+        changed = "changed while it was segmented; the same call again takes it as it is now"
+        raise ValueError(f"{parts[0].path}: {changed}") from error
 
 
 def remove_strips(out: Path, name: str) -> None:
     """Those of a raster that is whole."""
     if (out / FOLDER).is_dir():
-        shutil.rmtree(out / FOLDER / name, ignore_errors=True)
+        shutil.rmtree(_folder(out, name), ignore_errors=True)
+
+
+def remove_all_strips(out: Path) -> None:
+    """Those of a prediction that is given up."""
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+
+
+def _folder(out: Path, name: str) -> Path:
+    """Of one raster alone, also where ``a.png`` lies beside ``a/b.tif``."""
+    return out / FOLDER / short_digest(name)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated")
+_VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 """What file systems call that which changes with a file's content."""
 
 
@@ -61,8 +61,13 @@ Place = Path | RemoteFile
 
 
 def is_uri(place: object) -> bool:
-    """Whether something is a URI of another file system than this machine's."""
+    """Whether something is a URI."""
     return "://" in str(place)
+
+
+def without_scheme(place: str | Path) -> str | Path:
+    """The path that a ``file://`` URI names; anything else as it is."""
+    return str(place).removeprefix("file://")
 
 
 def files_below(uri: str) -> tuple[str, list[RemoteFile]]:
@@ -77,7 +82,7 @@ def files_below(uri: str) -> tuple[str, list[RemoteFile]]:
     found = _asked(uri, lambda: system.find(path, detail=True))
     if not found:
         raise FileNotFoundError(f"{uri}: nothing is there")
-    files = sorted((_file(system, info) for info in found.values()), key=str)
+    files = sorted((_file(system, name, info) for name, info in found.items()), key=str)
     return system.unstrip_protocol(path).rstrip("/"), files
 
 
@@ -98,8 +103,9 @@ def files_at(uris: Iterable[str]) -> list[RemoteFile]:
         listed = _asked(folder, lambda s=system, p=path: s.ls(p, detail=True))  # type: ignore[misc]
         there = {PurePosixPath(info["name"]).name: info for info in listed}
         for uri in wanted:
-            if info := there.get(PurePosixPath(uri).name):
-                known[uri] = _file(system, info)
+            info = there.get(PurePosixPath(uri).name) or _info(uri)
+            if info:
+                known[uri] = _file(system, info["name"], info)
     if missing := [uri for uri in uris if uri not in known]:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise FileNotFoundError(f"{missing[0]}: is not there{more}")
@@ -141,9 +147,18 @@ def _asked(uri: str, ask: Any) -> Any:
         ) from error
 
 
-def _file(system: Any, info: Mapping[str, Any]) -> RemoteFile:
+def _info(uri: str) -> Mapping[str, Any] | None:
+    """Of a file that its folder does not list, as with signed URLs."""
+    system, path = _system(uri)
+    try:
+        return {**system.info(path), "name": path}
+    except Exception:  # each store has its own; the caller says what is missing
+        return None
+
+
+def _file(system: Any, name: str, info: Mapping[str, Any]) -> RemoteFile:
     version = next((str(info[key]) for key in _VERSIONS if info.get(key) is not None), "")
-    return RemoteFile(system.unstrip_protocol(info["name"]), int(info.get("size") or 0), version)
+    return RemoteFile(system.unstrip_protocol(name), int(info.get("size") or 0), version)
 
 
 def _system(uri: str) -> tuple[Any, str]:
@@ -151,12 +166,16 @@ def _system(uri: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise ModuleNotFoundError(f"{uri}: needs fsspec: pip install 'sgseg[scale]'") from error
+    if "::" in uri:
+        raise ValueError(f"{uri}: is a chain of URIs; copy or unpack what it names, and give that")
     try:
         system, path = url_to_fs(uri)
     except ImportError as error:
-        raise ModuleNotFoundError(f"{uri}: {_said(error)}") from error
+        raise ModuleNotFoundError(f"{uri}: {_said(error)}, by pip install") from error
     except ValueError as error:
         raise ValueError(f"{uri}: {_said(error)}; s3://, gs://, abfs://, hdfs:// ...") from error
+    except Exception as error:  # it may connect already
+        raise ConnectionError(f"{uri}: cannot be opened ({_said(error)[:200]})") from error
     return system, path
 
 

@@ -31,8 +31,11 @@ def held_back() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until a block of the main thread is through.
 
     Processes started in the block have Ctrl-C blocked, until they unblock it: the terminal sends it
-    to them as well.
+    to them as well. Outside the main thread nothing changes.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     came: list[int] = []
     numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in numbers}

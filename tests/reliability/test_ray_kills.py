@@ -114,4 +114,8 @@ def done_of(out: Path) -> int:
 
 def labels_and_areas(out: Path) -> dict[str, bytes]:
     """Files that tell nothing of the order of things."""
-    return {name: content for name, content in contents(out).items() if name[0] not in ".m"}
+    return {
+        name: content
+        for name, content in contents(out).items()
+        if name[0] not in ".m" and ".parquet" not in name
+    }

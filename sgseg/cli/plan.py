@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
         from ..cost.communication import communication_text, step_communication
 
         most = max(args.gpus)
-        print(communication_text(step_communication(config, most), most))
+        # What each process gives is the same of any number of them, from two on.
+        print(communication_text(step_communication(config, 2), most))
     if args.images:
         print(scaling_table(config, args.gpus, args.images, args.utilisation).text())

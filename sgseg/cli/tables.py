@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     if args.budget:
         print(_budget(request, args.utilisation))
         return 0
+    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm, args.track)
     if args.dry_run:
         print("\n".join(tables.plan(tables.entries(request))))
         return 0
-    jobs = tables.Jobs(args.cluster, args.jobs, args.gpus, args.slurm, args.track)
     if args.gpus and not _has_gpu():
         raise UsageError("--gpus: torch sees no GPU here; leave it out to train on the cores")
     try:

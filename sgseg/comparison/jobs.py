@@ -61,10 +61,11 @@ class Jobs:
             given = " ".join(f"{key}={value}" for key, value in self.slurm.items())
             raise ValueError(f"--slurm {given} needs --cluster slurm; without both, runs are here")
         minutes = self.slurm.get("timeout_min", 1)
-        if "time" in self.slurm or not isinstance(minutes, int) or minutes < 1:
+        if "time" in self.slurm or type(minutes) is not int or minutes < 1:
+            key = "time" if "time" in self.slurm else "timeout_min"
             raise ValueError(
-                f"--slurm time={self.slurm.get('time', minutes)}: give the time of a run in whole "
-                "minutes, timeout_min=600 for ten hours"
+                f"--slurm {key}={self.slurm[key]}: give the time of a run in whole minutes, "
+                "timeout_min=600 for ten hours"
             )
         if several := {"nodes", "tasks_per_node", "ntasks_per_node"} & self.slurm.keys():
             raise ValueError(

@@ -77,8 +77,8 @@ class RayEngine:
     def __call__(self, writer: BatchWriter, batches: Iterable[Batch]) -> Iterator[Written]:
         """See :class:`.Engine`."""
         ray = import_ray()
-        self._connect(ray)
         try:
+            self._connect(ray)
             batches = iter(batches)
             while part := list(islice(batches, ROUND)):
                 for written, remarks in self._round(ray, writer, part):

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from ..io.atomic import replacing
 from ..io.digest import short_digest
-from .images import is_raster
+from ..io.georeference import is_georeferenced
+from ..io.images import stored_size
 from .tiling import windows
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ def strips(segmenter: Segmenter, path: Path, name: str) -> list[Strip]:
         name: in OUT.
     """
     try:
-        rows = segmenter.open(path)
-        height, width = rows.shape[:2]
-        raster = is_raster(rows)
-        scaled = segmenter.size.of(height, width, raster) != (height, width)
-        if scaled or not segmenter.tiled(height, width, raster):
+        raster = is_georeferenced(path)
+        if not segmenter.tiled(*stored_size(path), raster):
+            return []  # without reading its pixels
+        height, width = segmenter.open(path).shape[:2]  # upright
+        if segmenter.size.of(height, width, raster) != (height, width):
             return []
     except ValueError:  # named when it is segmented
         return []

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FOR = dict(
     geo="georeferences, polygons, windows of compressed rasters",
-    scale="runs of a table as jobs, also on Slurm",
+    scale="tables as jobs, also on Slurm; maps by workers of Ray; object stores",
     track="curves and pictures in TensorBoard",
     wandb="in Weights & Biases",
     mlflow="in MLflow",

@@ -3,7 +3,7 @@
 #   tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 # PROCESSES are those of each machine. Environment, the same on all machines but for NODE_RANK:
 #   NNODES        machines, default 1; MIN:MAX lets machines leave and join while it trains
-#   NODE_RANK     0, 1, ... of this machine; 0 is the one at MASTER_ADDR; default 0
+#   NODE_RANK     0, 1, ... of this machine; 0 is the one at MASTER_ADDR; needed for more than one machine
 #   MASTER_ADDR   name or address of machine 0; needed for more than one machine
 #   MASTER_PORT   a free port there, default 29500; a training of its own wants a port of its own
 #   MAX_RESTARTS  how often a machine starts its processes again when one died, default 0: such a
@@ -32,6 +32,8 @@ least=${nodes%%:*} most=${nodes##*:}
     refuse "MASTER_PORT=$port: give a free port of machine 0, 1 to 65535"
 ((most == 1)) || [ -n "${MASTER_ADDR:-}" ] ||
     refuse "NNODES=$nodes without MASTER_ADDR: give the name or address of machine 0, on all machines the same"
+((most == 1)) || [ -n "${NODE_RANK:-}" ] ||
+    refuse "NNODES=$nodes without NODE_RANK: give each machine its number, 0 on the one at MASTER_ADDR"
 address=${MASTER_ADDR:-127.0.0.1}
 
 where=(--nnodes="$nodes" --nproc_per_node="$processes" --max_restarts="$restarts")

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--gpus", type=int, nargs="+", default=[1], help="count what so many exchange in a step")
     add("--images", type=int, nargs="+", help="compute the hours of so many, on each of --gpus")
-    add("--utilisation", type=float, default=0.2, help="of a GPU's peak rate, for --images")
+    add("--utilisation", type=float, help="of a GPU's peak rate, for --images; default 0.2")
     parser.add_argument("--batch", type=int, help="images a step; default the config's")
     parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images")
     parser.add_argument("--no-time", action="store_true", help="count only, run no step")
@@ -32,7 +32,10 @@ def run(args: argparse.Namespace) -> None:
 
     if min(args.gpus) < 1:
         raise UsageError(f"--gpus {min(args.gpus)}: give 1 or more")
+    if args.utilisation is not None and not args.images:
+        raise UsageError(f"--utilisation {args.utilisation} goes with --images")
     if args.images:
+        args.utilisation = 0.2 if args.utilisation is None else args.utilisation
         from ..cost.scaling import check_asked, scaling_table
 
         check_asked(args.gpus, args.images, args.utilisation)
@@ -40,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     size = (args.size[0], args.size[1]) if args.size else None
     plan = make_plan(config, size, args.batch, timed=not args.no_time)
     print(plan.text(args.gpu_memory * GIBI))
-    if args.gpus != [1]:
+    if max(args.gpus) > 1:
         from ..cost.communication import communication_text, step_communication
 
         most = max(args.gpus)

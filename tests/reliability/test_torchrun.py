@@ -185,6 +185,7 @@ def test_a_machine_leaves_and_another_joins(tmp_path: Path) -> None:
         (dict(NNODES="x"), "NNODES=x: give the number of machines"),
         (dict(NNODES="2"), "NNODES=2 without MASTER_ADDR: give the name or address"),
         (dict(NNODES="2", MASTER_ADDR="a", NODE_RANK="2"), "NODE_RANK=2: .* one of 0 to 1"),
+        (dict(NNODES="2", MASTER_ADDR="a"), "NNODES=2 without NODE_RANK: give each machine its"),
         (dict(MAX_RESTARTS="-1"), "MAX_RESTARTS=-1: give how often"),
         (dict(MASTER_PORT="65536"), "MASTER_PORT=65536: give a free port"),
     ],

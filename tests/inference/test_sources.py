@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from sgseg.inference import BadImagesError, Prediction, Segmenter
+from sgseg.inference.batches import Batch, BatchWriter, Written
 from sgseg.inference.outputs import output_names
 from sgseg.inference.sources import image_name, images_of
 from sgseg.io.remote import RemoteFile
@@ -138,3 +140,18 @@ def save_text(path: Path) -> Path:
     path.parent.mkdir(parents=True)
     path.write_text("none")
     return path
+
+
+def test_what_changes_while_it_is_read_is_done_again(segmenter: Segmenter, tmp_path: Path) -> None:
+    """The record holds the state from before the reading."""
+    folder, out = draw(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+
+    def disturbed(writer: BatchWriter, batches: Iterable[Batch]) -> Iterator[Written]:
+        for batch in batches:
+            given = list(writer(batch))
+            cv2.imwrite(str(folder / "b.png"), np.zeros((24, 48, 3), np.uint8))
+            yield from given
+
+    list(Prediction(segmenter, folder, out, 2, LABELS_ONLY, engine=disturbed))
+    missing = Prediction(segmenter, folder, out, 2, LABELS_ONLY).missing
+    assert [str(place) for place in missing] == [str(folder / "b.png")]
